@@ -1,0 +1,125 @@
+# Every target makes what it needs: environments from hashed requirement files, engines, the build.
+# Stamp files tell when a requirement file changed, so a second run starts at once.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# uv from the PATH, or our own, installed below.
+UV := $(or $(shell command -v uv),.tessera/tools/uv/bin/uv)
+export UV_COMPILE_BYTECODE := 1
+export UV_LINK_MODE := copy
+export UV_NO_PROGRESS := 1
+export UV_NO_CONFIG := 1
+
+PYTHON := .venv/bin/python
+SAM := .tessera/tools/sam/bin
+BUILT := .aws-sam/build/template.yaml
+ENVIRONMENTS := .venv .tessera/engines/ministack .tessera/engines/runtime .tessera/tools/sam
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# --- running ---------------------------------------------------------------------------------------
+
+.PHONY: dev up down reset logs
+dev: ready ## start, deploy, print the URLs, tail the logs, update on save; Ctrl-C stops
+	@$(PYTHON) -m local dev
+
+up: ready ## the same detached
+	@$(PYTHON) -m local up
+
+down: .venv/.stamp ## stop; the state stays
+	@$(PYTHON) -m local down
+
+reset: .venv/.stamp ## stop and empty the state
+	@$(PYTHON) -m local reset
+
+logs: .venv/.stamp ## tail the logs of a running system
+	@$(PYTHON) -m local logs
+
+.PHONY: invoke token keys rotate-keys
+invoke: ready ## one built function through Lambda's runtime: FN=sessions/get [EVENT=path]
+	@$(PYTHON) -m local invoke $(or $(FN),$(error say which function: make invoke FN=sessions/get)) $(EVENT)
+
+token: .venv/.stamp ## a service token of the running system: SCOPE=admin
+	@$(PYTHON) -m local token $(or $(SCOPE),$(error say which scopes: make token SCOPE=admin))
+
+keys: .venv/.stamp ## put a first key ring into the secret when it has none
+	@$(PYTHON) -m local keys
+
+rotate-keys: .venv/.stamp ## add a new signing key; the old one verifies until its tokens have expired
+	@$(PYTHON) -m local keys --rotate
+
+# --- checking --------------------------------------------------------------------------------------
+
+.PHONY: test check bench openapi
+test: ready ## every test: make test ARGS="-k extend"
+	@$(PYTHON) -m pytest tests $(ARGS)
+
+check: ready .tessera/tools/checkov/.stamp ## lint, types, arrows, template
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	node_modules/.bin/pyright
+	PYTHONPATH=layers/tessera/python:. .venv/bin/lint-imports
+	AWS_DEFAULT_REGION=eu-central-1 $(SAM)/sam validate --lint
+	$(SAM)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
+	.tessera/tools/checkov/bin/checkov --quiet --compact --framework cloudformation --file $(BUILT)
+	$(PYTHON) -m pytest -q tests/template
+
+bench: ready ## the benchmarks; JSON into bench/results/
+	@$(PYTHON) -m bench
+
+openapi: .venv/.stamp ## write docs/openapi.json from the handlers
+	@PYTHONPATH=layers/tessera/python $(PYTHON) -m local.openapi
+
+# --- building and deploying ------------------------------------------------------------------------
+
+.PHONY: build deploy
+build: ready ## build functions and layers into .aws-sam/build; only what changed
+	@$(PYTHON) -m local build
+
+deploy: ready ## build for arm64 and deploy to AWS: STAGE=prod [ARGS="--guided"]
+	@$(PYTHON) -m local build --architecture arm64 --directory .aws-sam/deploy
+	$(SAM)/sam deploy --template-file .aws-sam/deploy/template.yaml --config-env $(or $(STAGE),default) $(ARGS)
+
+# --- environments ----------------------------------------------------------------------------------
+
+.PHONY: ready lock clean
+ready: $(addsuffix /.stamp,$(ENVIRONMENTS)) node_modules/.stamp
+
+.tessera/tools/uv/bin/uv: requirements/uv.txt
+	@command -v python3 >/dev/null || { echo "python3 is missing: install Python 3.13, with pyenv for instance"; exit 1; }
+	@rm -rf .tessera/tools/uv
+	@python3 -m venv .tessera/tools/uv || { echo "python3 makes no environments here: apt-get install python3-venv"; exit 1; }
+	.tessera/tools/uv/bin/pip install --quiet --require-hashes -r requirements/uv.txt
+
+# $(1) the environment's folder, $(2) its hashed requirement file
+define environment
+$(1)/.stamp: $(2) .python-version | $(UV)
+	@echo "installing $(2) into $(1)"
+	@$$(UV) venv --quiet --clear $(1) || { echo "uv finds no Python $$$$(cat .python-version): pyenv install $$$$(cat .python-version)"; exit 1; }
+	@$$(UV) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
+	@touch $$@
+endef
+$(eval $(call environment,.venv,requirements/dev.txt))
+$(eval $(call environment,.tessera/engines/ministack,requirements/ministack.txt))
+$(eval $(call environment,.tessera/engines/runtime,requirements/runtime.txt))
+$(eval $(call environment,.tessera/tools/sam,requirements/sam.txt))
+$(eval $(call environment,.tessera/tools/checkov,requirements/checkov.txt))
+
+node_modules/.stamp: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20"; exit 1; }
+	npm ci --no-audit --no-fund --silent
+	@touch $@
+
+lock: | $(UV) ## renew the hashed requirement files from their .in files
+	@for file in layers/vendor/requirements $(patsubst %.in,%,$(wildcard requirements/*.in)); do \
+	  $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.13 --universal \
+	    --custom-compile-command "make lock" $$file.in -o $$file.txt; done
+
+clean: ## delete the build and the caches; state and environments stay
+	@rm -rf .aws-sam .pytest_cache .ruff_cache .hypothesis .import_linter_cache .tessera/cache
