@@ -18,6 +18,7 @@ SAM := .tessera/tools/sam/bin
 BUILT := .aws-sam/build/template.yaml
 ENVIRONMENTS := .venv .tessera/engines/ministack .tessera/engines/runtime .tessera/tools/sam
 export SAM_CLI_TELEMETRY := 0
+export PYTHONPATH := $(CURDIR)/layers/tessera/python:$(CURDIR)
 
 .PHONY: help
 help: ## list the targets
@@ -64,7 +65,7 @@ check: ready .tessera/tools/checkov/.stamp ## lint, types, arrows, template
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	node_modules/.bin/pyright
-	PYTHONPATH=layers/tessera/python:. .venv/bin/lint-imports
+	.venv/bin/lint-imports
 	AWS_DEFAULT_REGION=eu-central-1 $(SAM)/sam validate --lint
 	$(SAM)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	.tessera/tools/checkov/bin/checkov --quiet --compact --framework cloudformation --file $(BUILT)
@@ -74,7 +75,7 @@ bench: ready ## the benchmarks; JSON into bench/results/
 	@$(PYTHON) -m bench
 
 openapi: .venv/.stamp ## write docs/openapi.json from the handlers
-	@PYTHONPATH=layers/tessera/python $(PYTHON) -m local.openapi
+	@$(PYTHON) -m local.openapi
 
 # --- building and deploying ------------------------------------------------------------------------
 
@@ -83,8 +84,8 @@ build: ready ## build functions and layers into .aws-sam/build; only what change
 	@$(PYTHON) -m local build
 
 deploy: ready ## build for arm64 and deploy to AWS: STAGE=prod [ARGS="--guided"]
-	@$(PYTHON) -m local build --architecture arm64 --directory .aws-sam/deploy
-	$(SAM)/sam deploy --template-file .aws-sam/deploy/template.yaml --config-env $(or $(STAGE),default) $(ARGS)
+	@$(PYTHON) -m local build --architecture arm64 --folder .aws-sam/arm64/build
+	$(SAM)/sam deploy --template-file .aws-sam/arm64/build/template.yaml --config-env $(or $(STAGE),default) $(ARGS)
 
 # --- environments ----------------------------------------------------------------------------------
 

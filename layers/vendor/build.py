@@ -1,3 +1,4 @@
+# noqa: INP001  a script of the layer, not a package
 """Build the vendor layer: install the hashed requirements for one architecture, trim, compile.
 
     python3.13 build.py TARGET [x86_64|arm64]
@@ -19,9 +20,9 @@ HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 """Lambda's python3.13 runs on Amazon Linux 2023, glibc 2.34: wheels up to manylinux_2_34 load there."""
 
-SERVICES = {"dynamodb", "s3", "secretsmanager", "sts"}
-"""The AWS services that functions call. botocore carries a model of every service, 20 MB of JSON;
-only these stay. sts: boto3's credential providers need it outside Lambda."""
+SERVICES = {"dynamodb", "s3", "secretsmanager", "sts", "xray"}
+"""The AWS services whose models stay; botocore carries those of all, 20 MB of JSON. Functions call the
+first three, credential providers call sts, and the X-Ray SDK makes an xray client when imported."""
 
 UNUSED = (
     "bin",  # console scripts

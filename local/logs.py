@@ -1,0 +1,76 @@
+"""The functions' logs, readable: one line for each record, newest last."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+PREFIX = "/aws/lambda/tessera-local-"
+_RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
+_LEFT_OUT = {"level", "message", "timestamp", "location", "service", "sampling_rate", "xray_trace_id"}
+_LEFT_OUT.update({"function_name", "function_arn", "function_memory_size", "cold_start"})
+_COLOURS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[31m"}
+
+
+@dataclass
+class Tail:
+    """Follows every log group of the functions from `since`, milliseconds since the epoch."""
+
+    logs: "CloudWatchLogsClient"
+    since: int
+    _seen: set[str] = field(default_factory=set[str])
+
+    def lines(self) -> Iterator[str]:
+        """Yield what was logged since the last call, in time order."""
+        found: list[tuple[int, str, str]] = []
+        for group in self.logs.describe_log_groups(logGroupNamePrefix=PREFIX)["logGroups"]:
+            name = group.get("logGroupName", "")
+            for event in self.logs.filter_log_events(logGroupName=name, startTime=self.since)["events"]:
+                key = event.get("eventId", "")
+                if key not in self._seen:
+                    self._seen.add(key)
+                    found.append(
+                        (event.get("timestamp", 0), name.removeprefix(PREFIX), event.get("message", ""))
+                    )
+        for moment, function, message in sorted(found):
+            if (text := readable(message)) is not None:
+                yield f"{_clock(moment)} {function:20} {text}"
+
+    def follow(self, pause: float = 0.5) -> Iterator[str]:
+        """Yield lines for ever."""
+        while True:
+            yield from self.lines()
+            time.sleep(pause)
+
+
+def readable(message: str) -> str | None:
+    """Return a log message as one line for people; None for those that the runtime adds."""
+    text = message.rstrip()
+    if not text or text.startswith(_RUNTIME_LINES):
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return text
+    return _record(cast("dict[str, Any]", record)) if isinstance(record, dict) else text
+
+
+def _record(record: dict[str, Any]) -> str:
+    if "_aws" in record:
+        names = [
+            metric["Name"] for group in record["_aws"]["CloudWatchMetrics"] for metric in group["Metrics"]
+        ]
+        return "metrics " + " ".join(f"{name}={record.get(name)}" for name in names)
+    level = str(record.get("level", "INFO"))
+    rest = " ".join(f"{name}={value}" for name, value in record.items() if name not in _LEFT_OUT)
+    line = f"{level:7} {record.get('message', '')} {rest}".rstrip()
+    return f"{_COLOURS[level]}{line}\033[0m" if level in _COLOURS else line
+
+
+def _clock(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]

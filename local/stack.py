@@ -1,0 +1,98 @@
+"""The running system as one object: what the command line and the tests start and stop."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from local import keys, ports, process
+from local.build import Build
+from local.clients import Clients
+from local.deploy import deploy, outputs
+from local.endpoints import Endpoints
+from local.engine import REGION, Engine
+from local.localise import HTTP_API_ID
+from local.paths import STATE
+from local.trouble import Trouble
+
+
+class Stack:
+    """The template deployed on an engine of its own.
+
+    `state` is the folder for everything it writes; `port` is the engine's, by default the one it runs on,
+    TESSERA_PORT or 4566; `parameters` override template parameters (`{"RateLimits": "on"}`). Stacks with
+    different folders and ports run side by side.
+    """
+
+    def __init__(
+        self,
+        state: Path = STATE,
+        port: int | None = None,
+        parameters: Mapping[str, str] | None = None,
+        build: Build | None = None,
+    ) -> None:
+        folder = state / "aws"
+        running = process.started(folder / "ministack.pid")
+        known = running.port if running else int(os.environ.get("TESSERA_PORT", ports.DEFAULT))
+        self.engine = Engine(folder, port or known)
+        self.endpoints_file = state / "endpoints.json"
+        self.build = build or Build()
+        self.notes: list[str] = []
+        self._parameters = dict(parameters or {})
+
+    @cached_property
+    def clients(self) -> Clients:
+        """Clients of this stack's engine."""
+        return Clients(self.engine.url)
+
+    def up(self) -> Endpoints:
+        """Build, start and deploy whatever is not built, started and deployed yet. Raises Trouble."""
+        self.build.make()
+        self.engine.start()
+        self._deploy()
+        endpoints = self._endpoints()
+        endpoints.write(self.endpoints_file)
+        return endpoints
+
+    def update(self) -> bool:
+        """Bring the running stack up to the sources; say whether anything changed. Raises Trouble."""
+        changed = self.build.make()
+        if changed:
+            self._deploy()
+        return changed
+
+    def down(self) -> None:
+        """Stop; the state stays on disk."""
+        self.endpoints_file.unlink(missing_ok=True)
+        self.engine.stop()
+
+    def reset(self) -> None:
+        """Stop and forget the state."""
+        self.down()
+        shutil.rmtree(self.engine.folder, ignore_errors=True)
+
+    def require_running(self) -> None:
+        """Raise Trouble unless the engine runs."""
+        if not self.engine.running():
+            raise Trouble("nothing runs here: start it with `make up`")
+
+    def secret(self) -> str:
+        """Return the name of the secret that holds the key ring."""
+        return outputs(self.clients)["KeysSecret"]
+
+    def _deploy(self) -> None:
+        self.notes = deploy(self.build, self.clients, self.engine.folder, self._parameters)
+        keys.ensure(self.clients.secretsmanager, self.secret())
+
+    def _endpoints(self) -> Endpoints:
+        deployed = outputs(self.clients)
+        return Endpoints(
+            http=f"{self.engine.url}/_aws/execute-api/{HTTP_API_ID}",
+            websocket=None,
+            aws=self.engine.url,
+            region=REGION,
+            table=deployed["TableName"],
+            bucket=deployed["BucketName"],
+            admin_token=keys.token(self.clients.secretsmanager, deployed["KeysSecret"], ["admin"]),
+        )
