@@ -46,14 +46,17 @@ logs: .venv/.stamp ## tail the logs of a running system
 invoke: ready ## one built function through Lambda's runtime: FN=sessions/get [EVENT=path]
 	@$(PYTHON) -m local invoke $(or $(FN),$(error say which function: make invoke FN=sessions/get)) $(EVENT)
 
-token: .venv/.stamp ## a service token of the running system: SCOPE=admin
-	@$(PYTHON) -m local token $(or $(SCOPE),$(error say which scopes: make token SCOPE=admin))
+# On the embedded AWS; with STAGE=prod on the real one.
+AT := $(if $(STAGE),--stage $(STAGE))
+
+token: .venv/.stamp ## a service token: SCOPE=admin, or several: SCOPE="sessions:read sessions:write"
+	@$(PYTHON) -m local token "$(or $(SCOPE),$(error say which scopes: make token SCOPE=admin))" $(AT)
 
 keys: .venv/.stamp ## put a first key ring into the secret when it has none
-	@$(PYTHON) -m local keys
+	@$(PYTHON) -m local keys $(AT)
 
-rotate-keys: .venv/.stamp ## add a new signing key; the old one verifies until its tokens have expired
-	@$(PYTHON) -m local keys --rotate
+rotate-keys: .venv/.stamp ## add new keys; older ones verify until they drop out
+	@$(PYTHON) -m local keys --rotate $(AT)
 
 # --- checking --------------------------------------------------------------------------------------
 
@@ -83,9 +86,10 @@ openapi: .venv/.stamp ## write docs/openapi.json from the handlers
 build: ready ## build functions and layers into .aws-sam/build; only what changed
 	@$(PYTHON) -m local build
 
-deploy: ready ## build for arm64 and deploy to AWS: STAGE=prod [ARGS="--guided"]
+deploy: ready ## build for arm64 and deploy to AWS: STAGE=dev|prod [ARGS=--guided]
 	@$(PYTHON) -m local build --architecture arm64 --folder .aws-sam/arm64/build
-	$(SAM)/sam deploy --template-file .aws-sam/arm64/build/template.yaml --config-env $(or $(STAGE),default) $(ARGS)
+	$(SAM)/sam deploy --template-file .aws-sam/arm64/build/template.yaml --config-env $(patsubst dev,default,$(or $(STAGE),dev)) $(ARGS)
+	@$(PYTHON) -m local keys --stage $(or $(STAGE),dev)
 
 # --- environments ----------------------------------------------------------------------------------
 

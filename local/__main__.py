@@ -1,19 +1,26 @@
 """`python -m local`: the command line behind the Makefile's targets."""
 
 import argparse
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 
 import watchfiles
 
+from local import keys
 from local.build import HOST_ARCHITECTURE, Build
+from local.clients import Clients
+from local.deployed import Deployed, require
 from local.endpoints import Endpoints
 from local.logs import Tail
 from local.paths import BUILD, FUNCTIONS, ROOT, TEMPLATE
 from local.stack import Stack
 from local.trouble import Trouble
+
+_WATCHED = (FUNCTIONS, ROOT / "layers", TEMPLATE)
 
 
 def up(stack: Stack) -> None:
@@ -30,18 +37,29 @@ def dev(stack: Stack) -> None:
     """Start, deploy, tail the logs and update on save until Ctrl-C."""
     ran_before = stack.engine.running()
     since = int(time.time() * 1000)
+    ended = _ended()
     up(stack)
     print("following the logs; saved changes go live; Ctrl-C stops")
-    threading.Thread(target=_follow, args=(stack, since), daemon=True).start()
-    try:
-        for _ in watchfiles.watch(
-            FUNCTIONS, ROOT / "layers", TEMPLATE, debounce=200, step=50, raise_interrupt=False
-        ):
-            _update(stack)
-    finally:
-        if not ran_before:
-            stack.down()
-            print("stopped; the state stays for the next time")
+    follower = threading.Thread(target=_follow, args=(stack, since, ended))
+    follower.start()
+    for _ in watchfiles.watch(*_WATCHED, debounce=200, step=50, stop_event=ended):
+        _update(stack)
+    follower.join()
+    if not ran_before:
+        stack.down()
+        print("stopped; the state stays for the next time")
+
+
+def _ended() -> threading.Event:
+    """Return an event that Ctrl-C, or the system, sets."""
+    event = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        event.set()
+
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, end)
+    return event
 
 
 def _update(stack: Stack) -> None:
@@ -53,8 +71,8 @@ def _update(stack: Stack) -> None:
         print(trouble)
 
 
-def _follow(stack: Stack, since: int) -> None:
-    for line in Tail(stack.clients.logs, since).follow():
+def _follow(stack: Stack, since: int, ended: threading.Event) -> None:
+    for line in Tail(stack.clients.logs, since).follow(ended):
         print(line)
 
 
@@ -75,6 +93,12 @@ def main() -> None:
     building = commands.add_parser("build")
     building.add_argument("--architecture", default=HOST_ARCHITECTURE, choices=["x86_64", "arm64"])
     building.add_argument("--folder", default=BUILD, type=Path)
+    minting = commands.add_parser("token")
+    minting.add_argument("scopes", help="separated by spaces or commas")
+    ringing = commands.add_parser("keys")
+    ringing.add_argument("--rotate", action="store_true")
+    for command in (minting, ringing):
+        command.add_argument("--stage", help="a stage deployed to AWS; the embedded AWS when left out")
     arguments = parser.parse_args()
     try:
         _run(arguments)
@@ -95,10 +119,29 @@ def _run(arguments: argparse.Namespace) -> None:
         case "logs":
             stack = Stack()
             stack.require_running()
-            _follow(stack, int(time.time() * 1000) - 600_000)
+            _follow(stack, int(time.time() * 1000) - 600_000, _ended())
+        case "token":
+            print(keys.token(*_target(arguments.stage), arguments.scopes.replace(",", " ").split()))
+        case "keys" if arguments.rotate:
+            print(f"new signing key {keys.rotate(*_target(arguments.stage))}")
+        case "keys":
+            print(
+                "first key ring made"
+                if keys.ensure(*_target(arguments.stage))
+                else "the secret has its key ring"
+            )
         case _:
             changed = Build(arguments.folder.resolve(), arguments.architecture).make()
             print("built" if changed else "nothing changed")
+
+
+def _target(stage: str | None) -> tuple[Clients, Deployed]:
+    """Return the clients and the stack of a stage on AWS, or of the embedded AWS."""
+    if stage is None:
+        stack = Stack()
+        return stack.clients, stack.deployed()
+    clients = Clients(None)
+    return clients, require(clients, f"tessera-{stage}")
 
 
 if __name__ == "__main__":

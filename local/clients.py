@@ -1,4 +1,4 @@
-"""boto3 clients of the embedded AWS."""
+"""boto3 clients of the embedded AWS, or of the real one."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,14 @@ _CONFIG = Config(retries={"total_max_attempts": 2}, s3={"addressing_style": "pat
 
 
 class Clients:
-    """One client per service at `endpoint`, each made at its first use."""
+    """One client per service, each made at its first use.
 
-    def __init__(self, endpoint: str) -> None:
+    `endpoint` is the embedded AWS; None is the real one, with the user's own credentials and region.
+    """
+
+    def __init__(self, endpoint: str | None) -> None:
         self.endpoint = endpoint
-        self._session = boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
+        self._session = boto3.Session() if endpoint is None else _local_session()
 
     def _client(self, service: str) -> Any:
         # The stubs overload client() over every service of AWS; those not installed make it partly unknown.
@@ -64,3 +63,11 @@ class Clients:
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager."""
         return self._client("secretsmanager")
+
+
+def _local_session() -> boto3.Session:
+    return boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )

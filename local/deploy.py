@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from local import digest
 from local.artifacts import Artifacts
 from local.build import Build
 from local.clients import Clients
+from local.deployed import COMPLETE, described, require, status
 from local.engine import REGION
 from local.localise import Localised, localise
 from local.paths import MINISTACK_PYTHON
 from local.trouble import Trouble
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
 
 STACK = "tessera-local"
 _HERE = Path(__file__).parent
+_OURS = [_HERE / name for name in ("deploy.py", "localise.py", "translate.py")]
 _DIGEST = "LocalDigest"
-_DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+"""The output that remembers what was deployed, so that the same is not deployed again."""
 
 LOOPBACK_PORTS = (80, 3000, 3001, 4000, 4173, 4200, 5000, 5173, 5174, 8000, 8080, 8081, 8888, 9000)
 """Ports of the usual development servers: MiniStack answers preflights itself and knows no patterns."""
@@ -44,8 +44,9 @@ def deploy(build: Build, clients: Clients, folder: Path, parameters: Mapping[str
     artifacts = Artifacts(clients.s3, folder / "layers")
     stored = {path.name: artifacts.put(path) for path in sorted(build.folder.iterdir()) if path.is_dir()}
     wanted = {**PARAMETERS, "Architecture": build.architecture, **parameters}
-    version = digest.of([build.template, _HERE], json.dumps([stored, wanted], sort_keys=True))
-    if outputs(clients).get(_DIGEST) == version:
+    version = digest.of([build.template, *_OURS], json.dumps([stored, wanted], sort_keys=True))
+    known = described(clients, STACK)
+    if known.status in COMPLETE and known.outputs.get(_DIGEST) == version:
         return []
     localised = _localised(build.template, stored, wanted)
     localised.template.setdefault("Outputs", {})[_DIGEST] = {"Value": version}
@@ -56,14 +57,6 @@ def deploy(build: Build, clients: Clients, folder: Path, parameters: Mapping[str
     _expire_items(clients, localised.template)
     artifacts.prune([place["Key"] for place in stored.values()])
     return localised.notes
-
-
-def outputs(clients: Clients) -> dict[str, str]:
-    """Return the outputs of the deployed stack; none when it is not deployed."""
-    stack = _described(clients)
-    if stack is None or stack["StackStatus"] not in _DONE:
-        return {}
-    return {output.get("OutputKey", ""): output.get("OutputValue", "") for output in stack.get("Outputs", [])}
 
 
 def _localised(template: Path, artifacts: Mapping[str, Any], parameters: Mapping[str, str]) -> Localised:
@@ -82,20 +75,11 @@ def _localised(template: Path, artifacts: Mapping[str, Any], parameters: Mapping
     return localise(answer["template"], types=answer["types"], origins=origins)
 
 
-def _described(clients: Clients) -> "StackTypeDef | None":
-    try:
-        return clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ValidationError":
-            return None
-        raise
-
-
 def _apply(clients: Clients, template: str, parameters: Mapping[str, str]) -> None:
-    existing = _described(clients)
-    if existing is not None and existing["StackStatus"] in {"ROLLBACK_COMPLETE", "CREATE_FAILED"}:
+    existing = status(clients, STACK)
+    if existing in {"ROLLBACK_COMPLETE", "CREATE_FAILED"}:
         clients.cloudformation.delete_stack(StackName=STACK)
-        existing = None
+        existing = _settled(clients)
     values: list[ParameterTypeDef] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
     ]
@@ -106,16 +90,16 @@ def _apply(clients: Clients, template: str, parameters: Mapping[str, str]) -> No
         Parameters=values,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    status = _settled(clients)
-    if status not in _DONE:
-        raise Trouble(f"the deployment ended as {status}:\n{_failures(clients)}")
+    ended = _settled(clients)
+    if ended not in COMPLETE:
+        raise Trouble(f"the deployment ended as {ended}:\n{_failures(clients)}")
 
 
-def _settled(clients: Clients) -> str:
+def _settled(clients: Clients) -> str | None:
     """Wait until the stack stands still; return its status."""
-    while (stack := _described(clients)) is not None and stack["StackStatus"].endswith("_IN_PROGRESS"):
+    while (found := status(clients, STACK)) is not None and found.endswith("_IN_PROGRESS"):
         time.sleep(0.05)
-    return "DELETE_COMPLETE" if stack is None else stack["StackStatus"]
+    return None if found == "DELETE_COMPLETE" else found
 
 
 def _failures(clients: Clients) -> str:
@@ -129,10 +113,7 @@ def _failures(clients: Clients) -> str:
 
 def _expire_items(clients: Clients, template: Mapping[str, Any]) -> None:
     """Turn the tables' TTL on; MiniStack's CloudFormation reads over it."""
-    names = {
-        resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "")
-        for resource in clients.cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
-    }
+    names = require(clients, STACK).resources
     for logical_id, resource in template["Resources"].items():
         wanted = resource.get("Properties", {}).get("TimeToLiveSpecification")
         if wanted is None:

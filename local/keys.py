@@ -1,16 +1,51 @@
-"""The key ring of a deployed stack: the first one, rotation, service tokens."""
+"""The key ring of a deployed stack: the first one, rotation, service tokens.
+
+Works on the embedded AWS and on the real one alike; no key ever touches the disk of this machine.
+"""
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from local.clients import Clients
+from local.deployed import Deployed
+from tessera.model.clock import DAY_SECONDS, system_clock
+from tessera.tokens.access import AccessTokens
+from tessera.tokens.keyring import Keys, new_ring, rotated
+
+_AUTHORIZER = "TokensAuthorizeFunction"
 
 
-def ensure(secrets: "SecretsManagerClient", secret: str) -> None:
-    return
+def ensure(clients: Clients, deployed: Deployed) -> bool:
+    """Put a first ring into the secret unless it holds one; say whether it was put."""
+    if "signing" in json.loads(_read(clients, deployed)):
+        return False
+    _write(clients, deployed, new_ring(system_clock()))
+    return True
 
 
-def token(secrets: "SecretsManagerClient", secret: str, scopes: Sequence[str]) -> str:
-    return ""
+def rotate(clients: Clients, deployed: Deployed) -> str:
+    """Add new keys; return the id of the one that will sign. Older ones verify until they drop out."""
+    ring = rotated(json.loads(_read(clients, deployed)), system_clock())
+    _write(clients, deployed, ring)
+    return ring["signing"][0]["kid"]
+
+
+def token(
+    clients: Clients, deployed: Deployed, scopes: Iterable[str], lifetime: int = 30 * DAY_SECONDS
+) -> str:
+    """Mint a service token that the deployed functions accept, for `lifetime` seconds."""
+    function = clients.functions.get_function_configuration(FunctionName=deployed.resources[_AUTHORIZER])
+    variables = function.get("Environment", {}).get("Variables", {})
+    keys = Keys(lambda _fresh: _read(clients, deployed), system_clock)
+    tokens = AccessTokens(keys, variables["ISSUER"], variables["AUDIENCE"], system_clock)
+    return tokens.for_service("make-token", scopes, lifetime)
+
+
+def _read(clients: Clients, deployed: Deployed) -> str:
+    return clients.secretsmanager.get_secret_value(SecretId=deployed.outputs["KeysSecret"])["SecretString"]
+
+
+def _write(clients: Clients, deployed: Deployed, ring: object) -> None:
+    clients.secretsmanager.put_secret_value(
+        SecretId=deployed.outputs["KeysSecret"], SecretString=json.dumps(ring)
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 from local import keys, ports, process
 from local.build import Build
 from local.clients import Clients
-from local.deploy import deploy, outputs
+from local.deploy import STACK, deploy
+from local.deployed import Deployed, require
 from local.endpoints import Endpoints
 from local.engine import REGION, Engine
 from local.localise import HTTP_API_ID
@@ -77,22 +78,23 @@ class Stack:
         if not self.engine.running():
             raise Trouble("nothing runs here: start it with `make up`")
 
-    def secret(self) -> str:
-        """Return the name of the secret that holds the key ring."""
-        return outputs(self.clients)["KeysSecret"]
+    def deployed(self) -> Deployed:
+        """Return what is deployed. Raises Trouble when nothing is."""
+        self.require_running()
+        return require(self.clients, STACK)
 
     def _deploy(self) -> None:
         self.notes = deploy(self.build, self.clients, self.engine.folder, self._parameters)
-        keys.ensure(self.clients.secretsmanager, self.secret())
+        keys.ensure(self.clients, self.deployed())
 
     def _endpoints(self) -> Endpoints:
-        deployed = outputs(self.clients)
+        deployed = self.deployed()
         return Endpoints(
             http=f"{self.engine.url}/_aws/execute-api/{HTTP_API_ID}",
             websocket=None,
             aws=self.engine.url,
             region=REGION,
-            table=deployed["TableName"],
-            bucket=deployed["BucketName"],
-            admin_token=keys.token(self.clients.secretsmanager, deployed["KeysSecret"], ["admin"]),
+            table=deployed.outputs["TableName"],
+            bucket=deployed.outputs["BucketName"],
+            admin_token=keys.token(self.clients, deployed, ["admin"]),
         )
