@@ -1,0 +1,73 @@
+"""Rules of the alarms."""
+
+from collections.abc import Iterable
+
+from tests.template.breaking import Breaks, drop, drop_resource, put
+from tests.template.reading import Json, Template, strings
+from tests.template.rules.functions import STREAMS
+
+_WATCHED = {
+    "AWS/ApiGateway 5xx",
+    "AWS/ApiGateway Latency p99",
+    "AWS/Lambda Throttles",
+    "AWS/DynamoDB ReadThrottleEvents",
+    "AWS/DynamoDB WriteThrottleEvents",
+    "AWS/SQS ApproximateNumberOfMessagesVisible",
+    "Tessera CleanupLagSeconds",
+}
+
+
+def alarms_watch_what_matters(template: Template) -> list[str]:
+    """Errors, throttles, latency, dead letters, clean-up lag; iterator age once a function reads a stream."""
+    reads_streams = any(function.events(*STREAMS) for function in template.functions())
+    watched = {metric for _, alarm in _alarms(template) for metric in _metrics(alarm)}
+    wanted = _WATCHED | ({"AWS/Lambda IteratorAge"} if reads_streams else set())
+    return [f"no alarm watches {metric}" for metric in sorted(wanted - watched)]
+
+
+def alarms_notify(template: Template) -> list[str]:
+    """Each tells the topic, when there is one."""
+    return [
+        f"{name} tells nobody"
+        for name, alarm in _alarms(template)
+        if "AlarmTopicArn" not in strings(alarm.get("AlarmActions"))
+    ]
+
+
+BREAKS: Breaks = {
+    alarms_watch_what_matters: (
+        *(
+            (drop_resource(name), f"no alarm watches {metric}")
+            for name, metric in {
+                "ErrorsAlarm": "AWS/ApiGateway 5xx",
+                "FunctionThrottlesAlarm": "AWS/Lambda Throttles",
+                "TableThrottlesAlarm": "AWS/DynamoDB ReadThrottleEvents",
+                "DeadLettersAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible",
+                "CleanupLagAlarm": "Tessera CleanupLagSeconds",
+            }.items()
+        ),
+        (put("LatencyAlarm.ExtendedStatistic", "p50"), "no alarm watches AWS/ApiGateway Latency p99"),
+        (
+            put("LifecycleCleanupFunction.Events.Changes", {"Type": "DynamoDB", "Properties": {}}),
+            "no alarm watches AWS/Lambda IteratorAge",
+        ),
+    ),
+    alarms_notify: (
+        (drop("ErrorsAlarm.AlarmActions"), "ErrorsAlarm tells nobody"),
+        (put("LatencyAlarm.AlarmActions", []), "LatencyAlarm tells nobody"),
+    ),
+}
+
+
+def _alarms(template: Template) -> Iterable[tuple[str, Json]]:
+    return ((name, alarm["Properties"]) for name, alarm in template.of_type("AWS::CloudWatch::Alarm"))
+
+
+def _metrics(alarm: Json) -> Iterable[str]:
+    """Yield namespace, metric and percentile of each metric that an alarm watches."""
+    for query in alarm.get("Metrics", ()):
+        if "MetricStat" in query:
+            metric = query["MetricStat"]["Metric"]
+            yield f"{metric['Namespace']} {metric['MetricName']}"
+    if "MetricName" in alarm:
+        yield f"{alarm['Namespace']} {alarm['MetricName']} {alarm.get('ExtendedStatistic', '')}".strip()

@@ -1,0 +1,132 @@
+"""Rules of the HTTP API: who gets in, what is answered to browsers, what is written down."""
+
+import json
+import re
+from collections.abc import Iterable
+
+from tests.template.breaking import Breaks, default, drop, put
+from tests.template.reading import Json, Template, strings
+
+PUBLIC = {("GET", "/health"), ("GET", "/.well-known/jwks.json"), ("GET", "/openapi.json")}
+"""The routes without an authorizer; POST /sessions has one, which lets callers without a token through."""
+
+_PERSONAL = re.compile(r"\$context\.(identity|path|requestOverride|domainName|authorizer\.(?!error\b))")
+
+
+def routes_have_an_authorizer(template: Template) -> list[str]:
+    """Every route goes through the authorizer; the public three do not."""
+    found = [*_routes(template)]
+    opened = {route for route, authorizer in found if authorizer in (None, "NONE")}
+    return [
+        *(f"{' '.join(route)} has no authorizer" for route in sorted(opened - PUBLIC)),
+        *(f"{' '.join(route)} should be public" for route in sorted(PUBLIC - opened)),
+        *(
+            f"{' '.join(route)} has the unknown authorizer {authorizer}"
+            for route, authorizer in found
+            if authorizer not in (None, "NONE", *_authorizers(template))
+        ),
+    ]
+
+
+def authorizers_decide_each_call(template: Template) -> list[str]:
+    """No answer is cached, and a call without a token reaches the authorizer."""
+    wanted = {
+        "Identity": {"ReauthorizeEvery": 0},
+        "AuthorizerPayloadFormatVersion": "2.0",
+        "EnableSimpleResponses": True,
+    }
+    return [
+        f"the authorizer {name} has {setting} {authorizer.get(setting)!r}"
+        for name, authorizer in _authorizers(template).items()
+        for setting, value in wanted.items()
+        if authorizer.get(setting) != value
+    ]
+
+
+def access_logs_are_json_without_persons(template: Template) -> list[str]:
+    """One JSON object a line: no address, no path with ids, nothing of what the authorizer found out."""
+    problems: list[str] = []
+    for name, api in _apis(template):
+        text = api.get("AccessLogSettings", {}).get("Format", "")
+        problems += [f"{name} logs {match[0]}" for match in _PERSONAL.finditer(text)]
+        try:
+            json.loads(text)
+        except ValueError:
+            problems.append(f"{name} has no access log in JSON")
+    return problems
+
+
+def apis_are_throttled(template: Template) -> list[str]:
+    """There is a rate and a burst for each route."""
+    return [
+        f"{name} sets no {limit}"
+        for name, api in _apis(template)
+        for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit")
+        if not api.get("DefaultRouteSettings", {}).get(limit)
+    ]
+
+
+def origins_are_chosen(template: Template) -> list[str]:
+    """With credentials no origin may be a wildcard: the parameter decides, and its default allows nobody."""
+    problems = [
+        f"{name} allows *" for name, api in _apis(template) if "*" in strings(api["CorsConfiguration"])
+    ]
+    if template.body["Parameters"]["AllowedOrigins"]["Default"]:
+        problems.append("AllowedOrigins has a default")
+    return problems
+
+
+BREAKS: Breaks = {
+    routes_have_an_authorizer: (
+        (
+            put("SessionsGetFunction.Events.Http.Properties.Auth", {"Authorizer": "NONE"}),
+            "GET /sessions/{sessionId} has no authorizer",
+        ),
+        (drop("HttpApi.Auth.DefaultAuthorizer"), "POST /sessions has no authorizer"),
+        (drop("OperationsHealthFunction.Events.Http.Properties.Auth"), "GET /health should be public"),
+        (put("HttpApi.Auth.DefaultAuthorizer", "Nobody"), "has the unknown authorizer Nobody"),
+    ),
+    authorizers_decide_each_call: (
+        (drop("HttpApi.Auth.Authorizers.Caller.Identity"), "Caller has Identity None"),
+        (put("HttpApi.Auth.Authorizers.Caller.Identity.Headers", ["Authorization"]), "Caller has Identity"),
+        (put("HttpApi.Auth.Authorizers.Caller.EnableSimpleResponses", value=False), "SimpleResponses False"),
+    ),
+    access_logs_are_json_without_persons: (
+        (drop("HttpApi.AccessLogSettings"), "HttpApi has no access log in JSON"),
+        (put("HttpApi.AccessLogSettings.Format", "$context.requestId"), "HttpApi has no access log in JSON"),
+        (
+            put("HttpApi.AccessLogSettings.Format", '{"ip":"$context.identity.sourceIp"}'),
+            "logs $context.identity",
+        ),
+        (put("HttpApi.AccessLogSettings.Format", '{"path":"$context.path"}'), "logs $context.path"),
+        (
+            put("HttpApi.AccessLogSettings.Format", '{"who":"$context.authorizer.caller"}'),
+            "logs $context.authorizer",
+        ),
+    ),
+    apis_are_throttled: (
+        (drop("HttpApi.DefaultRouteSettings"), "HttpApi sets no ThrottlingRateLimit"),
+        (drop("HttpApi.DefaultRouteSettings.ThrottlingBurstLimit"), "HttpApi sets no ThrottlingBurstLimit"),
+    ),
+    origins_are_chosen: (
+        (default("AllowedOrigins", "https://example.com"), "AllowedOrigins has a default"),
+        (put("HttpApi.CorsConfiguration", {"AllowOrigins": ["*"]}), "HttpApi allows *"),
+    ),
+}
+
+
+def _apis(template: Template) -> Iterable[tuple[str, Json]]:
+    return ((name, api["Properties"]) for name, api in template.of_type("AWS::Serverless::HttpApi"))
+
+
+def _authorizers(template: Template) -> dict[str, Json]:
+    return {name: found for _, api in _apis(template) for name, found in api["Auth"]["Authorizers"].items()}
+
+
+def _routes(template: Template) -> Iterable[tuple[tuple[str, str], str | None]]:
+    """Yield method and path of each route, and the authorizer that it ends up with."""
+    defaults = {name: api["Auth"].get("DefaultAuthorizer") for name, api in _apis(template)}
+    for function in template.functions():
+        for event in function.events("HttpApi"):
+            authorizer = event.get("Auth", {}).get("Authorizer", defaults[event["ApiId"]["Ref"]])
+            yield (event["Method"], event["Path"]), authorizer

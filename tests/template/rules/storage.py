@@ -1,0 +1,106 @@
+"""Rules of what keeps data: the table, the buckets, the queues."""
+
+from collections.abc import Iterable
+
+from tests.template.breaking import Breaks, drop, drop_attribute, drop_resource, put
+from tests.template.reading import Json, Template
+
+_CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+
+
+def tables_forget_and_recover(template: Template) -> list[str]:
+    """TTL, point-in-time recovery, stream, encryption; they outlive the stack."""
+    wanted = {
+        "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": True},
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"},
+        "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS"},
+    }
+    return [*_lacking(template, "AWS::DynamoDB::Table", wanted), *_mortal(template, "AWS::DynamoDB::Table")]
+
+
+def buckets_are_private(template: Template) -> list[str]:
+    """Versioned, encrypted, closed to the public, over TLS only; they outlive the stack."""
+    wanted = {
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "PublicAccessBlockConfiguration": dict.fromkeys(_CLOSED, True),
+    }
+    buckets = dict(template.of_type("AWS::S3::Bucket"))
+    return [
+        *_lacking(template, "AWS::S3::Bucket", wanted),
+        *_mortal(template, "AWS::S3::Bucket"),
+        *(
+            f"{name} is not encrypted"
+            for name, b in buckets.items()
+            if "BucketEncryption" not in b["Properties"]
+        ),
+        *(f"{name} accepts calls without TLS" for name in buckets if name not in _over_tls(template)),
+    ]
+
+
+def queues_are_private(template: Template) -> list[str]:
+    """Encrypted, over TLS only."""
+    queues = [name for name, _ in template.of_type("AWS::SQS::Queue")]
+    return [
+        *_lacking(template, "AWS::SQS::Queue", {"SqsManagedSseEnabled": True}),
+        *(f"{name} accepts calls without TLS" for name in queues if name not in _over_tls(template)),
+    ]
+
+
+BREAKS: Breaks = {
+    tables_forget_and_recover: (
+        (put("Table.TimeToLiveSpecification.Enabled", value=False), "Table has TimeToLiveSpecification"),
+        (
+            put("Table.TimeToLiveSpecification.AttributeName", "expiresAt"),
+            "Table has TimeToLiveSpecification",
+        ),
+        (drop("Table.PointInTimeRecoverySpecification"), "Table has PointInTimeRecoverySpecification None"),
+        (drop("Table.StreamSpecification"), "Table has StreamSpecification None"),
+        (drop("Table.SSESpecification"), "Table has SSESpecification None"),
+        (drop_attribute("Table", "DeletionPolicy"), "Table has DeletionPolicy None"),
+    ),
+    buckets_are_private: (
+        (drop("Archive.VersioningConfiguration"), "Archive has VersioningConfiguration None"),
+        (drop("Archive.PublicAccessBlockConfiguration.BlockPublicAcls"), "Archive has PublicAccessBlock"),
+        (drop("Archive.BucketEncryption"), "Archive is not encrypted"),
+        (drop_resource("ArchivePolicy"), "Archive accepts calls without TLS"),
+        (drop_attribute("Archive", "UpdateReplacePolicy"), "Archive has UpdateReplacePolicy None"),
+    ),
+    queues_are_private: (
+        (drop("DeadLetters.SqsManagedSseEnabled"), "DeadLetters has SqsManagedSseEnabled None"),
+        (drop_resource("DeadLettersPolicy"), "DeadLetters accepts calls without TLS"),
+    ),
+}
+
+
+def _lacking(template: Template, kind: str, wanted: dict[str, Json]) -> Iterable[str]:
+    for name, found in template.of_type(kind):
+        for setting, value in wanted.items():
+            if (actual := found["Properties"].get(setting)) != value:
+                yield f"{name} has {setting} {actual!r}"
+
+
+def _mortal(template: Template, kind: str) -> Iterable[str]:
+    for name, found in template.of_type(kind):
+        for attribute in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if (actual := found.get(attribute)) != "Retain":
+                yield f"{name} has {attribute} {actual!r}"
+
+
+def _over_tls(template: Template) -> set[str]:
+    """Return the buckets and queues whose policy refuses calls without TLS."""
+    policies = [*template.of_type("AWS::S3::BucketPolicy"), *template.of_type("AWS::SQS::QueuePolicy")]
+    return {
+        target["Ref"]
+        for _, policy in policies
+        if any(
+            _refuses_plain_text(statement)
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        )
+        for target in policy["Properties"].get("Queues", [policy["Properties"].get("Bucket")])
+    }
+
+
+def _refuses_plain_text(statement: Json) -> bool:
+    everyone = statement["Effect"] == "Deny" and statement["Principal"] == "*"
+    return everyone and statement.get("Condition") == {"Bool": {"aws:SecureTransport": False}}
