@@ -1,0 +1,30 @@
+"""GET /metrics: the aggregates of all containers in the text format of Prometheus."""
+
+from aws_lambda_powertools.event_handler import Response
+
+from tessera.errors import ScopeMissing
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, GraphDep
+from tessera.model.caller import Scope
+
+app = Api("operations.metrics", raises=(ScopeMissing,))
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@app.get("/metrics", summary="Metrics", tags=["operations"])
+def metrics(access: AccessDep, graph: GraphDep) -> Response[str]:
+    """Return every counter since the beginning. They lag by the flush interval of the containers."""
+    access.caller.require(Scope.ADMIN)
+    lines: list[str] = []
+    described = ""
+    for series, value in sorted(graph.counters.totals().items()):
+        name = series.partition("{")[0]
+        if name != described:
+            lines.append(f"# TYPE {name} counter")
+            described = name
+        lines.append(f"{series} {value}")
+    return Response(200, CONTENT_TYPE, "\n".join([*lines, ""]))
+
+
+handler = app

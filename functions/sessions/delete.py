@@ -1,0 +1,30 @@
+"""DELETE /sessions/{sessionId}: the session and every item of it."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from tessera.errors import PreconditionFailed, SessionNotFound
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, ExchangeDep, SessionId
+from tessera.tokens.cookie import cleared
+
+app = Api("sessions.delete", raises=(SessionNotFound, PreconditionFailed))
+
+Purge = Annotated[bool, Query(description="Archived conversations go too, not only what is hot.")]
+
+
+@app.delete("/sessions/<sessionId>", status_code=204, summary="Delete a session", tags=["sessions"])
+def delete(
+    session_id: SessionId,
+    access: AccessDep,
+    exchange: ExchangeDep,
+    purge: Purge = False,  # noqa: ARG001 - there is no archive yet that it could spare
+) -> Response[None]:
+    """Delete every hot item, token and alias of a session, expired or not."""
+    access.delete(session_id)
+    return Response(204, cookies=[cleared()] if exchange.caller.by_cookie else [])
+
+
+handler = app

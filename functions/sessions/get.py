@@ -1,0 +1,30 @@
+"""GET /sessions/{sessionId}: a session, and the parts that `include` names."""
+
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from tessera.errors import SessionExpired, SessionNotFound
+from tessera.http import answers
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.model.session import SessionWithParts
+
+app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
+
+
+@app.get("/sessions/<sessionId>", summary="Read a session", tags=["sessions"])
+def get(
+    session_id: SessionId,
+    access: AccessDep,
+    graph: GraphDep,
+    include: Annotated[Literal["data"] | None, Query(description="Parts to add.")] = None,
+) -> Response[SessionWithParts]:
+    """Return a live session. Reading is not activity: it slides nothing."""
+    record = access.get(session_id)
+    parts: dict[str, object] = {"data": access.sessions.data(record.id)} if include else {}
+    return answers.session_with_parts(record, parts, degraded=graph.tiers.degraded)
+
+
+handler = app

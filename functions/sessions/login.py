@@ -1,0 +1,39 @@
+"""POST /sessions/{sessionId}/login: a service links a session to a customer."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
+from tessera.http import answers
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, ExchangeDep, SessionId
+from tessera.model.caller import Scope
+from tessera.model.credentials import logged_in
+from tessera.model.session import Login
+from tessera.tokens.models import SessionWithTokens
+from tessera.tokens.refresh import RefreshToken
+
+app = Api(
+    "sessions.login",
+    needs_keys=True,
+    raises=(ScopeMissing, SessionNotFound, SessionExpired, PreconditionFailed),
+)
+
+
+@app.post("/sessions/<sessionId>/login", summary="Link a session to a customer", tags=["sessions"])
+def login(
+    session_id: SessionId, who: Annotated[Login, Body()], access: AccessDep, exchange: ExchangeDep
+) -> Response[SessionWithTokens]:
+    """Link it under new credentials: every older token and cookie of the session dies."""
+    access.caller.require(Scope.SESSIONS_WRITE)
+    target = access.target(session_id, Scope.SESSIONS_WRITE)
+    refresh_token, refresh = RefreshToken.first(exchange.graph.keys.ring(), target)
+    record = access.change(
+        session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)
+    )
+    return answers.session_with_tokens(exchange, record, refresh_token, 200)
+
+
+handler = app

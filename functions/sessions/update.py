@@ -1,0 +1,59 @@
+"""PATCH /sessions/{sessionId}: a JSON merge patch, written as the smallest delta."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from tessera.errors import (
+    ContentTooLarge,
+    IllegalMove,
+    IllegalTransition,
+    PreconditionFailed,
+    ServiceOnly,
+    SessionExpired,
+    SessionNotFound,
+)
+from tessera.http import answers
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.model.changes import Change
+from tessera.model.clock import Millis
+from tessera.model.edit import edited
+from tessera.model.record import Record
+from tessera.model.session import Session, SessionPatch
+from tessera.model.status import Status
+from tessera.telemetry import COMPLETED
+
+app = Api(
+    "sessions.update",
+    raises=(
+        SessionNotFound,
+        SessionExpired,
+        ServiceOnly,
+        IllegalMove,
+        IllegalTransition,
+        PreconditionFailed,
+        ContentTooLarge,
+    ),
+)
+
+
+@app.patch("/sessions/<sessionId>", summary="Change a session", tags=["sessions"])
+def update(
+    session_id: SessionId, patch: Annotated[SessionPatch, Body()], access: AccessDep, graph: GraphDep
+) -> Response[Session]:
+    """Apply a merge patch (RFC 7396): null removes. Writers of different fields lose nothing of each other."""
+
+    def decide(record: Record, now: Millis) -> Change:
+        kind = graph.kinds.get(record.session.kind)
+        by_service = access.caller.is_service
+        return edited(record, patch, flow=kind and kind.flow, by_service=by_service, now=now)
+
+    record = access.change(session_id, decide)
+    if patch.status == Status.COMPLETED:
+        graph.telemetry.count(COMPLETED)
+    return answers.session(record)
+
+
+handler = app

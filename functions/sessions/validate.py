@@ -1,0 +1,18 @@
+"""GET /sessions/{sessionId}/validity: whether a session is still good, and why not."""
+
+from tessera.errors import SessionNotFound
+from tessera.http.api import Api
+from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.model.life import validity
+from tessera.model.session import Validity
+
+app = Api("sessions.validate", raises=(SessionNotFound,))
+
+
+@app.get("/sessions/<sessionId>/validity", summary="Check a session", tags=["sessions"])
+def validate(session_id: SessionId, access: AccessDep, graph: GraphDep) -> Validity:
+    """Judge a session, also one that has expired. Asking is not activity: it slides nothing."""
+    return validity(access.find(session_id), graph.clock())
+
+
+handler = app

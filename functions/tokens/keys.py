@@ -1,0 +1,22 @@
+"""GET /.well-known/jwks.json: the public keys by which others verify our access tokens."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from tessera.http.api import Api
+from tessera.http.depends import GraphDep
+from tessera.model.clock import SECOND
+from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
+
+app = Api("tokens.keys", public=True, needs_keys=True)
+
+
+@app.get("/.well-known/jwks.json", summary="Public keys (JWKS)", tags=["tokens"])
+def keys(graph: GraphDep) -> Response[dict[str, Any]]:
+    """Return the JSON Web Key Set (RFC 7517). New keys are here an hour before they sign, so it may be cached."""
+    cached = {"Cache-Control": f"public, max-age={PUBLISHED_BEFORE_USE // SECOND}"}
+    return Response(200, "application/json", graph.keys.ring().jwks(), cached)
+
+
+handler = app

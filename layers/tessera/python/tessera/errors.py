@@ -1,0 +1,329 @@
+"""Everything that can go wrong, drawn as a tree.
+
+TesseraError
+├── Problem                          answered to the caller as application/problem+json (RFC 9457)
+│   ├── BadRequest              400  MalformedJson
+│   ├── Unauthorized            401  TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
+│   ├── Forbidden               403  NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
+│   ├── NotFound                404  SessionNotFound · SessionExpired
+│   ├── Conflict                409  SessionExists · IllegalTransition · IllegalMove · IdempotencyInProgress
+│   ├── PreconditionFailed      412
+│   ├── ContentTooLarge         413
+│   ├── UnsupportedMediaType    415
+│   ├── Invalid                 422  IdempotencyKeyReused
+│   ├── TooManyRequests         429
+│   ├── InternalError           500  the answer to whatever is not in this tree
+│   └── Unavailable             503  Throttled · Contended · Unhealthy
+├── Stale                            a condition did not hold; carries the item that was found instead
+│   └── Cancelled                    the same for a transaction; carries the places of the writes that failed
+├── PoisonedItem                     a stored item that the model refuses; carries its key
+└── Misconfigured                    the function refuses to start: settings, keys, tables, permissions
+
+`from_aws` is the one place that reads the codes of the AWS SDK.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class TesseraError(Exception):
+    """The root: everything that Tessera raises on purpose."""
+
+
+class Problem(TesseraError):
+    """An error with an answer: `status`, a stable `slug` and a `title` by class; `detail` and members by case.
+
+    `members` are the RFC 9457 extension members, in the camelCase of the JSON.
+    `retry_after` is in seconds and becomes the Retry-After header.
+    """
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.members = members
+
+    def as_json(self) -> dict[str, Any]:
+        """The problem document; `type` is relative, so that it holds under any host and prefix."""
+        document: dict[str, Any] = {
+            "type": f"/problems/{self.slug}",
+            "title": self.title,
+            "status": self.status,
+        }
+        if self.detail:
+            document["detail"] = self.detail
+        return document | self.members
+
+
+class BadRequest(Problem):
+    """The request cannot be read."""
+
+    status, slug, title = 400, "bad-request", "Bad request"
+
+
+class MalformedJson(BadRequest):
+    """The body is not JSON (RFC 8259)."""
+
+    slug, title = "malformed-json", "The body is not valid JSON"
+
+
+class Unauthorized(Problem):
+    """Nobody, or nobody any more."""
+
+    status, slug, title = 401, "unauthorized", "A valid token is needed"
+
+
+class TokenMissing(Unauthorized):
+    """No token and no cookie came with the request."""
+
+    slug, title = "token-missing", "A token is needed"
+
+
+class TokenInvalid(Unauthorized):
+    """The token is malformed, forged, of another audience or of another type."""
+
+    slug, title = "token-invalid", "The token is not valid"
+
+
+class TokenExpired(Unauthorized):
+    """The token was good once."""
+
+    slug, title = "token-expired", "The token has expired"
+
+
+class TokenRevoked(Unauthorized):
+    """The token is of an earlier epoch, or its session is gone."""
+
+    slug, title = "token-revoked", "The token was revoked"
+
+
+class Forbidden(Problem):
+    """Known, and not allowed."""
+
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotYours(Forbidden):
+    """Another's session or customer, known or not."""
+
+    slug, title = "not-yours", "This belongs to another"
+
+
+class ScopeMissing(Forbidden):
+    """The service token lacks a scope; `scope` names it."""
+
+    slug, title = "scope-missing", "The token lacks a scope"
+
+
+class ServiceOnly(Forbidden):
+    """A field or operation for service tokens; `pointer` names the field, if it is one."""
+
+    slug, title = "service-only", "Only a service token may do this"
+
+
+class CrossSiteRequest(Forbidden):
+    """A cookie on an unsafe method without the CSRF header or from an Origin that is not allowed."""
+
+    slug, title = "cross-site-request", "A cookie needs X-Tessera-Csrf and an allowed Origin"
+
+
+class NotFound(Problem):
+    """There is nothing there."""
+
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class SessionNotFound(NotFound):
+    """Unknown or deleted; a malformed id too."""
+
+    slug, title = "session-not-found", "There is no such session"
+
+
+class SessionExpired(NotFound):
+    """It was there; whether DynamoDB still stores it does not matter."""
+
+    slug, title = "session-expired", "The session has expired"
+
+
+class Conflict(Problem):
+    """The request and the present state contradict each other."""
+
+    status, slug, title = 409, "conflict", "Conflict with the present state"
+
+
+class SessionExists(Conflict):
+    """A create found its id taken."""
+
+    slug, title = "session-exists", "The session exists already"
+
+
+class IllegalTransition(Conflict):
+    """The status machine has no such arrow; `allowed` lists the ones it has."""
+
+    slug, title = "illegal-transition", "The status cannot change this way"
+
+
+class IllegalMove(Conflict):
+    """The flow has no such move; `allowed` lists the steps it has."""
+
+    slug, title = "illegal-move", "The flow cannot move this way"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+    slug, title, retry_after = "idempotency-in-progress", "The first request is still being answered", 1
+
+
+class PreconditionFailed(Problem):
+    """If-Match names another version; `version` is the present one."""
+
+    status, slug, title = 412, "precondition-failed", "The session has another version"
+
+
+class ContentTooLarge(Problem):
+    """The body, or the item that it would make, is over the limit; `limit` is in bytes."""
+
+    status, slug, title = 413, "content-too-large", "Too large"
+
+
+class UnsupportedMediaType(Problem):
+    """A body that does not call itself JSON."""
+
+    status, slug, title = 415, "unsupported-media-type", "The body must be JSON"
+
+
+class Invalid(Problem):
+    """Readable and wrong; `errors` is a list of {pointer, detail} (RFC 6901 pointers into the body)."""
+
+    status, slug, title = 422, "invalid", "The request is not valid"
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> "Invalid":
+        """One error at one place."""
+        return cls(errors=[{"pointer": pointer, "detail": detail}])
+
+
+class IdempotencyKeyReused(Invalid):
+    """The Idempotency-Key came before with another body."""
+
+    slug, title = "idempotency-key-reused", "The key was used with another body"
+
+
+class TooManyRequests(Problem):
+    """Over the limit of a `policy`: `limit` per `window` seconds; there is room again in `reset` seconds."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, policy: str, *, limit: int, window: int, reset: int) -> None:
+        super().__init__(policy=policy, limit=limit, window=window)
+        self.policy, self.limit, self.window, self.reset = policy, limit, window, reset
+
+
+class InternalError(Problem):
+    """A fault of ours; the log has the rest under the correlation id."""
+
+    slug = "internal-error"
+
+
+class Unavailable(Problem):
+    """A part that we need does not answer; nothing was changed."""
+
+    status, slug, title, retry_after = 503, "unavailable", "Try again soon", 2
+
+
+class Throttled(Unavailable):
+    """The store takes no more for now."""
+
+    slug, title, retry_after = "throttled", "The store is busy", 1
+
+
+class Contended(Unavailable):
+    """Others changed the same place at each of our tries."""
+
+    slug, title, retry_after = "contended", "Too many writers at once", 1
+
+
+class Unhealthy(Unavailable):
+    """GET /health found a part that does not work; `checks` says which."""
+
+    slug, title, retry_after = "unhealthy", "A part does not work", 30
+
+
+class Stale(TesseraError):
+    """A conditional write found another state. `found` holds the present attributes, None if no item is there."""
+
+    def __init__(self, found: Mapping[str, Any] | None) -> None:
+        super().__init__("a condition did not hold")
+        self.found = found
+
+
+class Cancelled(Stale):
+    """A transaction whose conditions did not all hold; `failed` holds the places of those writes in it."""
+
+    def __init__(self, failed: frozenset[int]) -> None:
+        super().__init__(None)
+        self.failed = failed
+
+
+class PoisonedItem(TesseraError):
+    """A stored item that the model refuses. `key` names it (never its content)."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("a stored item cannot be read")
+        self.key = key
+
+
+class Misconfigured(TesseraError):
+    """The function refuses to start, or its permissions or tables are not as deployed."""
+
+
+# botocore's error code → what it means to us. Two codes are absent on purpose: the stores catch
+# ConditionalCheckFailedException and TransactionCanceledException where they set the condition, because only
+# there is it known what the condition decided. tests/unit/test_errors.py proves the table complete against
+# the SDK's own service models.
+AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
+    # Busy: the same request may work in a moment.
+    "ProvisionedThroughputExceededException": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "ThrottlingException": Throttled,
+    "Throttling": Throttled,
+    "TooManyRequestsException": Throttled,
+    "SlowDown": Throttled,
+    "LimitExceededException": Throttled,
+    "TransactionConflictException": Contended,
+    "TransactionInProgressException": Contended,
+    "ReplicatedWriteConflictException": Contended,
+    "IdempotentParameterMismatchException": Contended,
+    # Down: AWS, or the way to it.
+    "InternalServerError": Unavailable,
+    "InternalServiceError": Unavailable,
+    "InternalFailure": Unavailable,
+    "InternalError": Unavailable,
+    "ServiceUnavailable": Unavailable,
+    "ServiceUnavailableException": Unavailable,
+    "DecryptionFailure": Unavailable,
+    "RequestTimeout": Unavailable,
+    "ExpiredTokenException": Unavailable,
+    # Too much for one item.
+    "ItemCollectionSizeLimitExceededException": ContentTooLarge,
+    # Deployed wrongly: no retry helps.
+    "AccessDeniedException": Misconfigured,
+    "ResourceNotFoundException": Misconfigured,
+    "UnrecognizedClientException": Misconfigured,
+    "InvalidEndpointException": Misconfigured,
+    "PolicyNotFoundException": Misconfigured,
+    "ValidationException": Misconfigured,
+    "InvalidParameterException": Misconfigured,
+    "InvalidRequestException": Misconfigured,
+}
+
+
+def from_aws(code: str) -> Problem | Misconfigured:
+    """Translate an error code of the SDK. A code that the table does not know counts as an outage."""
+    meaning = AWS_ERRORS.get(code, Unavailable)
+    return meaning(f"AWS answered {code}") if meaning is Misconfigured else meaning()

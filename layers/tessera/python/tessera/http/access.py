@@ -1,0 +1,82 @@
+"""Access: what a caller may reach. Handlers get at sessions only through here, so that none forgets to ask."""
+
+from collections.abc import Callable
+
+from tessera.errors import PreconditionFailed, SessionNotFound, TokenRevoked
+from tessera.model.caller import Caller, Scope
+from tessera.model.changes import Change
+from tessera.model.clock import Clock, Millis
+from tessera.model.record import Record
+from tessera.stores.sessions import SessionStore
+
+type Decide = Callable[[Record, Millis], Change]
+
+
+class Access:
+    """The sessions as one caller may see and change them.
+
+    Every method raises NotYours or ScopeMissing for what the caller must not reach, SessionNotFound and
+    SessionExpired for what is not there, TokenRevoked when the session has left the caller's token behind.
+    """
+
+    def __init__(self, caller: Caller, sessions: SessionStore, clock: Clock, if_match: str | None) -> None:
+        self.caller, self.sessions, self._clock, self._if_match = caller, sessions, clock, if_match
+
+    def target(self, session_id: str, scope: Scope) -> str:
+        """Return the id of the session that is meant."""
+        return self.caller.target(session_id, scope, self.sessions.resolve)
+
+    def get(self, session_id: str) -> Record:
+        """Return the live session."""
+        target = self.target(session_id, Scope.SESSIONS_READ)
+        return self._own(lambda: self.caller.admit(self.sessions.get(target)))
+
+    def find(self, session_id: str) -> Record:
+        """Return the session, expired or not."""
+        target = self.target(session_id, Scope.SESSIONS_READ)
+        return self._own(lambda: self.caller.admit(self.sessions.find(target)))
+
+    def change(self, session_id: str, decide: Decide, *, dead_too: bool = False) -> Record:
+        """Change the live session as `decide` says of what it is at that moment; honours If-Match.
+
+        With `dead_too` an expired session may be changed as well.
+        """
+        target = self.target(session_id, Scope.SESSIONS_WRITE)
+
+        def decide_now(record: Record) -> Change:
+            now = self._clock()
+            self.caller.admit(record)
+            if not dead_too:
+                record.live(now)
+            self.check_version(record)
+            return decide(record, now)
+
+        return self._own(lambda: self.sessions.change(target, decide_now))
+
+    def delete(self, session_id: str) -> None:
+        """Delete the session; honours If-Match as far as a read can."""
+        target = self.target(session_id, Scope.SESSIONS_WRITE)
+        self.check_version(self._own(lambda: self.caller.admit(self.sessions.find(target))))
+        self.sessions.delete(target)
+
+    def check_version(self, record: Record) -> None:
+        """Raise PreconditionFailed unless If-Match (RFC 9110, section 13.1.1) is absent or names the version."""
+        if self._if_match is None:
+            return
+        wanted = [tag.strip() for tag in self._if_match.split(",")]
+        if "*" not in wanted and etag(record) not in wanted:
+            raise PreconditionFailed(version=record.session.version)
+
+    def _own(self, use: Callable[[], Record]) -> Record:
+        """To a session's own token a deleted session is a revoked token."""
+        try:
+            return use()
+        except SessionNotFound as gone:
+            if self.caller.session_id:
+                raise TokenRevoked from gone
+            raise
+
+
+def etag(record: Record) -> str:
+    """Return the entity tag of a session: its version."""
+    return f'"{record.session.version}"'

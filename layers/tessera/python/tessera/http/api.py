@@ -1,0 +1,89 @@
+"""An operation as a Lambda handler: Powertools' resolver inside, what all operations share around it.
+
+app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
+
+@app.get("/sessions/<sessionId>")
+def get(session_id: SessionId, access: AccessDep) -> Response[Session]: ...
+
+handler = app
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from tessera.errors import InternalError, NotFound, Problem
+from tessera.http import body, problems
+from tessera.http.exchange import Answer, Event, Exchange
+from tessera.http.limits import Limit, RateLimiter, requests
+from tessera.settings import Settings
+from tessera.wiring import Container, Graph
+
+
+class Api(APIGatewayHttpResolver):
+    """One operation, declared with Powertools' decorators.
+
+    Args:
+        operation: its name, `<context>.<operation>`.
+        public: whether a caller without a token is let in.
+        needs_keys: whether the function refuses to start without a key ring.
+        limit: the rate limit that it counts to.
+        raises: the problems that it may answer with, beyond those that every operation has; for OpenAPI.
+
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        *,
+        public: bool = False,
+        needs_keys: bool = False,
+        limit: Callable[[Settings], Limit] = requests,
+        raises: Sequence[type[Problem]] = (),
+    ) -> None:
+        super().__init__(enable_validation=True, json_body_deserializer=body.parse)
+        self.operation, self.public, self.raises = operation, public, raises
+        self._limit = limit
+        self._limiter: RateLimiter | None = None
+        self.exception_handler(Problem)(_answered)
+        self.exception_handler(RequestValidationError)(_invalid)
+        self.exception_handler(Exception)(self._failed)
+        self.not_found(_unknown_route)
+        self.container = Container(needs_keys=needs_keys)
+
+    def __call__(self, event: Event, context: Any) -> Answer:
+        """Answer an HTTP event (payload 2.0)."""
+        graph = self.container.graph()
+        exchange = Exchange(graph, self.operation, event, context)
+        return exchange.run(
+            self._respond, public=self.public, limiter=self._limiter or self._new_limiter(graph)
+        )
+
+    def _respond(self, exchange: Exchange) -> Answer:
+        self.append_context(exchange=exchange)
+        return self.resolve(exchange.event, exchange.context)
+
+    def _new_limiter(self, graph: Graph) -> RateLimiter:
+        self._limiter = RateLimiter(self._limit(graph.settings), graph.counters, graph.clock)
+        return self._limiter
+
+    def _failed(self, error: Exception) -> Response[str]:
+        """Whatever nobody foresaw: the log gets the trace, the caller a 500 that says nothing."""
+        log = self.container.graph().telemetry.log
+        log.exception("unforeseen", operation=self.operation, exc_info=error)
+        return _answered(InternalError())
+
+
+def _answered(problem: Problem) -> Response[str]:
+    answer = problems.answer(problem)
+    return Response(answer["statusCode"], problems.CONTENT_TYPE, answer["body"], answer["headers"])
+
+
+def _invalid(error: RequestValidationError) -> Response[str]:
+    return _answered(problems.of_validation(error.errors()))
+
+
+def _unknown_route(_: Exception) -> Response[str]:
+    return _answered(NotFound())

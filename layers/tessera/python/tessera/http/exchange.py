@@ -1,0 +1,151 @@
+"""One request and its answer: what happens around every operation.
+
+In this order: who calls (deny by default), cookie and Origin, rate limit, body, Idempotency-Key; then the
+operation; then the headers that every answer has, one line of log, the metrics.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+from tessera.errors import InternalError, Problem
+from tessera.http import body, origins, problems
+from tessera.http.limits import RateLimiter
+from tessera.model.caller import Caller
+from tessera.model.ids import is_session_id
+from tessera.stores.keys import partition
+from tessera.telemetry import ERRORS, REQUESTS
+from tessera.wiring import Graph
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}")
+_FIRST_ERROR = 400
+
+type Event = dict[str, Any]
+type Answer = dict[str, Any]
+
+
+class Exchange:
+    """One request on its way through. `event` is normalised: lower-case headers, no path prefix, text body."""
+
+    def __init__(self, graph: Graph, operation: str, event: Event, context: Any) -> None:
+        self.graph, self.operation, self.context = graph, operation, context
+        self.headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        self.event = _normalised(event, self.headers, graph.settings.path_prefix)
+        request = event["requestContext"]
+        self.method: str = request["http"]["method"]
+        self.address: str = request["http"].get("sourceIp", "")
+        self.caller = Caller.of((request.get("authorizer") or {}).get("lambda") or {})
+        self.correlation_id = self._correlation_id(str(request.get("requestId", "")))
+        self.reply_headers: dict[str, str] = {}
+        self._began = perf_counter()
+
+    def run(self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter) -> Answer:
+        """Return the answer, whatever happens."""
+        self.graph.tiers.reset()
+        try:
+            answer = self._guarded(respond, public=public, limiter=limiter)
+        except Problem as problem:
+            answer = problems.answer(problem)
+        except Exception:  # noqa: BLE001 - the last resort: nothing of ours may leave as a bare gateway error
+            self.graph.telemetry.log.exception("unforeseen", operation=self.operation)
+            answer = problems.answer(InternalError())
+        return self._finished(answer)
+
+    def _guarded(
+        self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter
+    ) -> Answer:
+        settings = self.graph.settings
+        self.caller = self.caller.anonymous() if public else self.caller.known()
+        if self.caller.by_cookie:
+            origins.check_cookie_use(self.method, self.headers, settings.allowed_origins)
+        if settings.rate_limits == "on" and (who := self._counted_as(limiter)):
+            self.reply_headers |= limiter.check(who)
+        self.event["body"] = body.read(self.event, self.headers.get("content-type", ""))
+        self.event["isBase64Encoded"] = False
+        key = self.headers.get("idempotency-key") if self.method == "POST" else None
+        return respond(self) if key is None else self._once(key, respond)
+
+    def _counted_as(self, limiter: RateLimiter) -> str:
+        """Return whose limit this request counts to; services have none of ours."""
+        if self.caller.session_id or self.caller.is_service or not limiter.limit.by_address:
+            return self.caller.session_id
+        from tessera.http import idempotency  # noqa: PLC0415 - only for those who have no session yet
+
+        return idempotency.fingerprint(self.graph, "address", self.address)
+
+    def _once(self, key: str, respond: "Callable[[Exchange], Answer]") -> Answer:
+        from tessera.http import idempotency  # noqa: PLC0415 - only who sends a key pays for it
+
+        idempotency.check_key(key)
+        print_ = idempotency.fingerprint(
+            self.graph, self.caller.name or self.address, self.method, self.event["rawPath"], key
+        )
+        self.new_session_id = idempotency.derived_session_id(print_)
+        return idempotency.replayed(
+            self.graph,
+            lambda: respond(self),
+            partition=self._partition(),
+            print_=print_,
+            body=self.event["body"] or "",
+            context=self.context,
+        )
+
+    new_session_id: str | None = None
+    """The id that a creation with an Idempotency-Key has at each repetition."""
+
+    def _partition(self) -> str:
+        """Return where the record of an answer lies: with the session that it concerns."""
+        named = (self.event.get("pathParameters") or {}).get("sessionId", "")
+        if self.caller.is_service and named:
+            return partition(self.graph.sessions.resolve(named))
+        owner = self.caller.session_id or self.new_session_id or ""
+        return partition(owner) if is_session_id(owner) else f"IDEMPOTENCY#{owner}"
+
+    def _finished(self, answer: Answer) -> Answer:
+        tiers, telemetry = self.graph.tiers, self.graph.telemetry
+        allowed = self.graph.settings.allowed_origins
+        headers = {
+            "Cache-Control": "no-store",
+            **answer["headers"],
+            **self.reply_headers,
+            **origins.cors_headers(self.headers.get("origin"), allowed),
+            "X-Correlation-Id": self.correlation_id,
+        }
+        if tiers.spent:
+            headers["Server-Timing"] = tiers.server_timing()
+        status = answer["statusCode"]
+        telemetry.count(REQUESTS, labels=f'operation="{self.operation}",status="{status}"')
+        if status >= _FIRST_ERROR:
+            telemetry.count(ERRORS, labels=f'operation="{self.operation}",status="{status}"')
+        telemetry.observe(tiers)
+        self._log(status)
+        telemetry.flush()
+        return {**answer, "headers": headers}
+
+    def _log(self, status: int) -> None:
+        telemetry, named = self.graph.telemetry, (self.event.get("pathParameters") or {}).get("sessionId")
+        telemetry.log.info(
+            "request",
+            operation=self.operation,
+            status=status,
+            milliseconds=round((perf_counter() - self._began) * 1_000, 1),
+            tiers=self.graph.tiers.server_timing(),
+            degraded=self.graph.tiers.degraded,
+            caller=telemetry.pseudonym(self.caller.name) if self.caller.name else None,
+            session=telemetry.pseudonym(named) if named else None,
+            correlation_id=self.correlation_id,
+        )
+
+    def _correlation_id(self, request_id: str) -> str:
+        offered = self.headers.get("x-correlation-id", "")
+        return offered if _CORRELATION_ID.fullmatch(offered) else request_id
+
+
+def _normalised(event: Event, headers: Mapping[str, str], prefix: str) -> Event:
+    raw_path: str = event["rawPath"]
+    prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    if prefix and raw_path.startswith(f"{prefix}/"):
+        raw_path = raw_path.removeprefix(prefix)
+    media_type = {"content-type": "application/json"} if event.get("body") else {}
+    return {**event, "headers": {**headers, **media_type}, "rawPath": raw_path}

@@ -1,0 +1,77 @@
+"""What a merge patch of a session may change, and what it becomes as a delta."""
+
+from typing import Any
+
+from tessera.errors import Invalid, ServiceOnly
+from tessera.model.changes import Change, Clause
+from tessera.model.clock import Millis
+from tessera.model.kinds import Flow
+from tessera.model.life import check_steps, touched
+from tessera.model.merge import deltas
+from tessera.model.record import Record
+from tessera.model.session import SessionPatch
+from tessera.model.status import Status, check_transition
+
+
+def edited(
+    record: Record, patch: SessionPatch, *, flow: Flow | None, by_service: bool, now: Millis
+) -> Change:
+    """Decide a PATCH.
+
+    Raises:
+        ServiceOnly: a browser sets what only services may.
+        Invalid: a step that the flow does not have, a customer link (see login), a status of null.
+        IllegalMove, IllegalTransition: with `allowed`.
+
+    """
+    fields = patch.as_patch()
+    _check_rights(fields, flow, by_service=by_service)
+    current = record.attributes()
+    return (
+        deltas(current, _within_link(fields, current))
+        | _moved(record, fields, flow)
+        | _transition(record, fields)
+        | touched(record, now)
+    )
+
+
+def _check_rights(fields: dict[str, Any], flow: Flow | None, *, by_service: bool) -> None:
+    if "customerId" in (fields.get("customer") or {}):
+        if not by_service:
+            raise ServiceOnly("customerId is set by services only", pointer="/customer/customerId")
+        raise Invalid.at("/customer/customerId", "is set by POST /sessions/{id}/login")
+    guarded = ("currentStep", "completedSteps") if flow and flow.guarded else ()
+    if not by_service:
+        for name in (*SessionPatch.SERVICE_ONLY, *guarded):
+            if name in fields:
+                raise ServiceOnly(pointer=f"/{name}")
+
+
+def _within_link(fields: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
+    """Removing the customer removes what is known of them, not the link: login alone sets that."""
+    if "customer" not in fields or fields["customer"] is not None or "customerId" not in current:
+        return fields
+    return fields | {"customer": {name: None for name in current["customer"] if name != "customerId"}}
+
+
+def _moved(record: Record, fields: dict[str, Any], flow: Flow | None) -> Change:
+    """A step may move only from where this decision saw it."""
+    if flow is None or not {"currentStep", "completedSteps"} & fields.keys():
+        return Change()
+    session = record.session
+    step, completed = fields.get("currentStep", session.current_step), fields.get("completedSteps")
+    check_steps(flow, step, completed or [])
+    if step is None:
+        raise Invalid.at("/currentStep", "the flow has no place without a step")
+    flow.check_move(session.current_step, step, completed or session.completed_steps)
+    return Change(clauses=(Clause(("currentStep",), "is", session.current_step),))
+
+
+def _transition(record: Record, fields: dict[str, Any]) -> Change:
+    """A status may change only from the one that this decision saw."""
+    if "status" not in fields:
+        return Change()
+    if fields["status"] is None:
+        raise Invalid.at("/status", "cannot be removed")
+    check_transition(record.session.status, Status(fields["status"]))
+    return Change(clauses=(Clause(("status",), "is", record.session.status),))

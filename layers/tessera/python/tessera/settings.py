@@ -1,0 +1,43 @@
+"""Settings: one typed object, read once from the environment that template.yaml sets."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, ValidationError
+
+from tessera.errors import Misconfigured
+
+_list = BeforeValidator(lambda text: [part.strip() for part in text.split(",") if part.strip()])
+
+
+class Settings(BaseModel):
+    """What a function is told. Each field is the environment variable of the same name in capitals."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=partial(str.upper), populate_by_name=True
+    )
+
+    table_name: Annotated[str, Field(min_length=1)]
+    keys_secret: Annotated[str, Field(min_length=1)]
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    allowed_origins: Annotated[tuple[str, ...], _list] = ()
+    path_prefix: str = ""
+    rate_limits: Literal["on", "off"] = "on"
+    creations_per_minute: Annotated[int, Field(ge=1)] = 100
+    requests_per_minute: Annotated[int, Field(ge=1)] = 600
+    kinds: Json[dict[str, dict[str, Any]]] = Field(default={}, validate_default=False)
+    log_salt: Annotated[str, Field(min_length=1)]
+    tracing: Literal["on", "off"] = "off"
+    metrics_flush_seconds: Annotated[int, Field(ge=0)] = 10
+    cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
+
+    @staticmethod
+    def of(environment: Mapping[str, str]) -> "Settings":
+        """Read the environment, or refuse with the names (never the values) of what is wrong in it."""
+        try:
+            return Settings.model_validate(dict(environment))
+        except ValidationError as error:
+            wrong = ", ".join(str(part["loc"][0]) for part in error.errors())
+            raise Misconfigured(f"missing or wrong in the environment: {wrong}") from None

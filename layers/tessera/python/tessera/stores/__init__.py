@@ -1,0 +1,5 @@
+"""The stores: where sessions persist.
+
+`table` is the small contract of a table, with two implementations: `memory` and `dynamodb`. `sessions`,
+`expiry` and `counters` say what is kept in it; `cache` is the tier in front (L1).
+"""

@@ -1,0 +1,179 @@
+"""A table in DynamoDB."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import batched
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tessera.errors import Cancelled, Contended, Stale, TesseraError, Throttled, Unavailable, from_aws
+from tessera.model.changes import Change
+from tessera.stores.attributes import decode_item, encode, encode_item
+from tessera.stores.expressions import Expressions
+from tessera.stores.table import Index, Item, Key, Page, Put
+from tessera.stores.tiers import L2, Tiers
+
+_GET_BATCH, _WRITE_BATCH = 100, 25
+_BATCH_TRIES = 8
+_FIRST_PAUSE = 0.05  # seconds; doubled at each try, with full jitter
+
+
+class DynamoTable:
+    """Implements `Table` on a DynamoDB client (of boto3) and a table name."""
+
+    def __init__(
+        self, client: Any, name: str, tiers: Tiers, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client, self._name, self._tiers, self._sleep = client, name, tiers, sleep
+
+    def get(self, key: Key) -> Item | None:
+        """See Table."""
+        answer = self._call("get_item", TableName=self._name, Key=_encoded(key), ConsistentRead=True)
+        return decode_item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """See Table."""
+        found: list[Item] = []
+        for batch in batched(keys, _GET_BATCH, strict=False):
+            request = {self._name: {"Keys": [_encoded(key) for key in batch], "ConsistentRead": True}}
+            for answer in self._drained("batch_get_item", request, "UnprocessedKeys"):
+                found += map(decode_item, answer["Responses"].get(self._name, ()))
+        return found
+
+    def update(self, key: Key, change: Change) -> Item:
+        """See Table."""
+        expressions = Expressions()
+        answer = self._call(
+            "update_item",
+            TableName=self._name,
+            Key=_encoded(key),
+            **expressions.update(change),
+            **expressions.condition(change.clauses),
+            **expressions.placeholders(),
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+        return decode_item(answer["Attributes"])
+
+    def transact(self, puts: Sequence[Put]) -> None:
+        """See Table."""
+        self._call("transact_write_items", TransactItems=[{"Put": self._put(put)} for put in puts])
+
+    def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterator[Item]:
+        """See Table."""
+        expressions = Expressions()
+        condition = f"{expressions.path(('pk',))} = {expressions.value(pk)}"
+        if prefix:
+            condition += f" AND begins_with({expressions.path(('sk',))}, {expressions.value(prefix)})"
+        projection = (
+            {"ProjectionExpression": f"{expressions.path(('pk',))}, {expressions.path(('sk',))}"}
+            if keys_only
+            else {}
+        )
+        request = {"KeyConditionExpression": condition, "ConsistentRead": True} | projection
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._call(
+                "query", TableName=self._name, **request, **expressions.placeholders(), **start
+            )
+            yield from map(decode_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def query_index(
+        self,
+        index: Index,
+        pk: str,
+        *,
+        up_to: int | None = None,
+        newest_first: bool = False,
+        limit: int,
+        start: Item | None = None,
+    ) -> Page:
+        """See Table."""
+        expressions = Expressions()
+        condition = f"{expressions.path((index.pk,))} = {expressions.value(pk)}"
+        if up_to is not None:
+            condition += f" AND {expressions.path((index.sk,))} <= {expressions.value(up_to)}"
+        answer = self._call(
+            "query",
+            TableName=self._name,
+            IndexName=index.name,
+            KeyConditionExpression=condition,
+            ScanIndexForward=not newest_first,
+            Limit=limit,
+            **expressions.placeholders(),
+            **({"ExclusiveStartKey": encode_item(start)} if start else {}),
+        )
+        last = answer.get("LastEvaluatedKey")
+        return Page([decode_item(item) for item in answer["Items"]], decode_item(last) if last else None)
+
+    def delete(self, key: Key) -> bool:
+        """See Table."""
+        answer = self._call("delete_item", TableName=self._name, Key=_encoded(key), ReturnValues="ALL_OLD")
+        return "Attributes" in answer
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """See Table."""
+        for batch in batched(keys, _WRITE_BATCH, strict=False):
+            request = {self._name: [{"DeleteRequest": {"Key": _encoded(key)}} for key in batch]}
+            for _ in self._drained("batch_write_item", request, "UnprocessedItems"):
+                pass
+
+    def _put(self, put: Put) -> dict[str, Any]:
+        expressions = Expressions()
+        return {
+            "TableName": self._name,
+            "Item": encode_item(put.item),
+            **expressions.condition(put.clauses),
+            **expressions.placeholders(),
+        }
+
+    def _drained(self, operation: str, request: dict[str, Any], left: str) -> Iterable[Any]:
+        """Repeat a batch until nothing of it is left unprocessed."""
+        for attempt in range(_BATCH_TRIES):
+            answer = self._call(operation, RequestItems=request)
+            yield answer
+            request = answer.get(left) or {}
+            if not request:
+                return
+            self._sleep(random.uniform(0, _FIRST_PAUSE * 2**attempt))  # noqa: S311 - jitter, no secret
+        raise Throttled
+
+    def _call(self, operation: str, **request: Any) -> Any:
+        try:
+            with self._tiers.timed(L2):
+                return getattr(self._client, operation)(**request)
+        except ClientError as error:
+            raise _meaning(error) from error
+        except BotoCoreError as error:
+            raise Unavailable from error
+
+
+def _encoded(key: Key) -> dict[str, Any]:
+    return {"pk": encode(key.pk), "sk": encode(key.sk)}
+
+
+def _meaning(error: ClientError) -> TesseraError:
+    response: Any = error.response
+    code = response["Error"]["Code"]
+    if code == "ConditionalCheckFailedException":
+        return Stale(decode_item(response["Item"]) if "Item" in response else None)
+    if code == "TransactionCanceledException":
+        return _cancelled([reason.get("Code", "None") for reason in response.get("CancellationReasons", ())])
+    return from_aws(code)
+
+
+def _cancelled(reasons: Sequence[str]) -> TesseraError:
+    """A transaction ends for the first of these that is among its reasons."""
+    failed = frozenset(place for place, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+    if failed:
+        return Cancelled(failed)
+    if "TransactionConflict" in reasons:
+        return Contended()
+    return (
+        Throttled() if {"ThrottlingError", "ProvisionedThroughputExceeded"} & set(reasons) else Unavailable()
+    )

@@ -1,0 +1,186 @@
+"""How the expired are found and cleaned: markers in an index of hours, each spread over shards.
+
+A session's marker lies in the hour of the expiry that it was born with. Sliding does not move it (that would
+double the cost of every write); the clean-up does, when it comes to the marker and finds the session alive.
+Only an expiry that moves to an earlier time moves its marker at once. So no scan is ever needed, a session
+costs one look per idle timeout, and nothing is missed: the marker has no TTL and goes after all the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from zlib import crc32
+
+from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
+from tessera.model.changes import Change, Clause
+from tessera.model.clock import HOUR_SECONDS, SECOND, Millis
+from tessera.model.life import buried
+from tessera.model.record import Record
+from tessera.model.status import Status
+from tessera.stores.keys import CLEANUP, CORE, MARKER, alias_key, child_key, core_key, partition, session_of
+from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
+
+HOUR: Millis = HOUR_SECONDS * SECOND
+_TRANSACTION = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a page of markers; `poisoned` holds session ids."""
+
+    expired: int
+    moved: int
+    deleted: int
+    poisoned: tuple[str, ...]
+
+
+class Expiry:
+    """The clean-up's view of the table."""
+
+    def __init__(self, table: Table, shards: int) -> None:
+        self._table, self.shards = table, shards
+
+    def due(self, hour: int, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
+        """Return a page of markers of that hour and shard whose time has come."""
+        return self._table.query_index(BY_EXPIRY, _bucket(hour, shard), up_to=now, limit=limit, start=start)
+
+    def settle(self, markers: Sequence[Item], now: Millis) -> Settled:
+        """Bury the expired, delete what lies beside them, move the markers of the living and the unreadable.
+
+        Safe to run twice, at once or after a crash: the tombstone is written under a condition, so that one
+        run alone counts a session, and deletions may repeat.
+        """
+        ids = [session_of(marker["pk"]) for marker in markers]
+        found = self._table.get_many([key for i in ids for key in (core_key(i), child_key(i, MARKER))])
+        full_markers = [item for item in found if item["sk"] == MARKER]
+        records, poisoned = _read([item for item in found if item["sk"] == CORE])
+        living = [record for record in records.values() if record.session.live(now)]
+        spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
+        settled = set(ids) - poisoned - {record.id for record in living} - spent.lost
+        for record in living:
+            self._move(record.id, record.session.expires_at)
+        for session_id in poisoned:
+            self._move(session_id, now + HOUR)
+        done = [marker for marker in full_markers if session_of(marker["pk"]) in settled]
+        with_children = [i for i in settled if i not in records or records[i].parts]
+        return Settled(spent.count, len(living), sweep(self._table, done, with_children), tuple(poisoned))
+
+    def reached(self) -> int | None:
+        """Return the hour from which there may be something to do; None before the first run."""
+        state = self._table.get(CLEANUP)
+        return state["hour"] if state else None
+
+    def finished_at(self) -> Millis | None:
+        """Return when the last run ended; None before the first."""
+        state = self._table.get(CLEANUP)
+        return state["finishedAt"] if state else None
+
+    def finish(self, hour: int, now: Millis) -> None:
+        """Note where a run has ended. Of two runs the later in time has the word; either is safe."""
+        self._table.update(CLEANUP, Change({("hour",): hour, ("finishedAt",): now}))
+
+    def _bury(self, records: Sequence[Record], now: Millis) -> "_Buried":
+        count, lost = 0, set[str]()
+        for batch in batched(records, _TRANSACTION, strict=False):
+            failed = self._write_tombstones(batch, now)
+            count += len(batch) - len(failed)
+            lost |= failed
+        return _Buried(count, lost)
+
+    def _write_tombstones(self, records: Sequence[Record], now: Millis) -> set[str]:
+        """Write those that still expire; return the ids of the others, which another run or writer has."""
+        puts = [Put({**core_key(r.id)._asdict(), **buried(r, now)}, _still_expiring(r)) for r in records]
+        try:
+            self._table.transact(puts)
+        except Cancelled as cancelled:
+            left = [record for place, record in enumerate(records) if place not in cancelled.failed]
+            lost = {records[place].id for place in cancelled.failed}
+            return lost | (self._write_tombstones(left, now) if left else set())
+        except Contended:
+            return {record.id for record in records}
+        return set()
+
+    def _move(self, session_id: str, expires_at: Millis) -> None:
+        move_marker(self._table, session_id, expires_at, self.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class _Buried:
+    count: int
+    lost: set[str]
+
+
+def marker(record: Record, shards: int, aliases: Sequence[str]) -> Item:
+    """Return the marker of a new session; it knows the aliases, since it is the last to go."""
+    at = record.session.expires_at
+    return {
+        **child_key(record.id, MARKER)._asdict(),
+        BY_EXPIRY.pk: _bucket(at // HOUR, shard_of(record.id, shards)),
+        BY_EXPIRY.sk: at,
+        "aliases": list(aliases),
+    }
+
+
+def hasten(table: Table, record: Record, shards: int) -> None:
+    """Move the marker of a session whose expiry was brought forward."""
+    move_marker(table, record.id, record.session.expires_at, shards)
+
+
+def move_marker(table: Table, session_id: str, expires_at: Millis, shards: int) -> None:
+    """Put the marker into the hour of that expiry, if it is still there."""
+    bucket = _bucket(expires_at // HOUR, shard_of(session_id, shards))
+    change = Change({(BY_EXPIRY.pk,): bucket, (BY_EXPIRY.sk,): expires_at}, clauses=(PRESENT,))
+    try:
+        table.update(child_key(session_id, MARKER), change)
+    except Stale:
+        return  # the session was deleted meanwhile, and its marker with it
+
+
+def shard_of(session_id: str, shards: int) -> int:
+    """Spread the sessions of an hour evenly, each always to the same shard."""
+    return crc32(session_id.encode()) % shards
+
+
+def sweep(table: Table, markers: Sequence[Item], session_ids: Sequence[str]) -> int:
+    """Delete what lies beside the cores of these sessions, then these markers; return how many items went."""
+    children = [
+        key
+        for session_id in session_ids
+        for item in table.query(partition(session_id), keys_only=True)
+        if (key := Key(item["pk"], item["sk"])).sk not in (CORE, MARKER)
+    ]
+    children += [alias_key(alias) for marker in markers for alias in marker.get("aliases", ())]
+    table.delete_many(children)
+    table.delete_many([Key(marker["pk"], marker["sk"]) for marker in markers])
+    return len(children) + len(markers)
+
+
+def _read(cores: Sequence[Item]) -> tuple[Mapping[str, Record], set[str]]:
+    records: dict[str, Record] = {}
+    poisoned: set[str] = set()
+    for item in cores:
+        try:
+            records[session_of(item["pk"])] = Record.of(item)
+        except PoisonedItem:
+            poisoned.add(session_of(item["pk"]))
+    return records, poisoned
+
+
+def _unburied(record: Record, now: Millis) -> bool:
+    return record.session.status != Status.EXPIRED and not record.session.live(now)
+
+
+def _still_expiring(record: Record) -> tuple[Clause, ...]:
+    """Decide the race of a clean-up with a writer and with another clean-up.
+
+    A writer that slid or extended the session after we read it has changed its expiry: we lose, rightly.
+    Another run that buried it has set the status: one of the two counts it.
+    """
+    return (
+        Clause(("expiresAt",), "is", record.session.expires_at),
+        Clause(("status",), "is not", Status.EXPIRED),
+    )
+
+
+def _bucket(hour: int, shard: int) -> str:
+    return f"{hour}#{shard:02d}"

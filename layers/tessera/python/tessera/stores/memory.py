@@ -1,0 +1,139 @@
+"""A table in memory: the reference that DynamoDB is compared with, and the store of the unit tests."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from threading import RLock
+from typing import Any
+
+from tessera.errors import Cancelled, Stale
+from tessera.model.changes import Change, Clause, Operator, Path
+from tessera.stores.table import Index, Item, Key, Page, Put
+
+_MISSING: Any = object()
+
+_HOLDS: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    "is": lambda found, value: found is not _MISSING and _same(found, value),
+    "is not": lambda found, value: found is _MISSING or not _same(found, value),
+    "present": lambda found, _: found is not _MISSING,
+    "absent": lambda found, _: found is _MISSING,
+    "object": lambda found, _: isinstance(found, dict),
+    "at most": lambda found, value: found is not _MISSING and found <= value,
+    "after": lambda found, value: found is not _MISSING and found > value,
+}
+
+
+class MemoryTable:
+    """Implements `Table`. The lock stands for the atomicity of one DynamoDB request, nothing else."""
+
+    def __init__(self) -> None:
+        self._items: dict[Key, Item] = {}
+        self._lock = RLock()
+
+    def get(self, key: Key) -> Item | None:
+        """See Table."""
+        with self._lock:
+            return deepcopy(self._items.get(key))
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """See Table."""
+        return [item for key in keys if (item := self.get(key)) is not None]
+
+    def update(self, key: Key, change: Change) -> Item:
+        """See Table."""
+        with self._lock:
+            found = self._items.get(key)
+            if not _all_hold(found, change.clauses):
+                raise Stale(deepcopy(found))
+            item = deepcopy(found) if found else {"pk": key.pk, "sk": key.sk}
+            for path, value in change.assign.items():
+                _parent(item, path)[path[-1]] = deepcopy(value)
+            for path in change.remove:
+                _parent(item, path).pop(path[-1], None)
+            for path, amount in change.add.items():
+                parent = _parent(item, path)
+                parent[path[-1]] = parent.get(path[-1], 0) + amount
+            self._items[key] = item
+            return deepcopy(item)
+
+    def transact(self, puts: Sequence[Put]) -> None:
+        """See Table."""
+        with self._lock:
+            found = [self._items.get(_key(put.item)) for put in puts]
+            failed = frozenset(
+                place for place, put in enumerate(puts) if not _all_hold(found[place], put.clauses)
+            )
+            if failed:
+                raise Cancelled(failed)
+            self._items.update({_key(put.item): deepcopy(put.item) for put in puts})
+
+    def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
+        """See Table."""
+        with self._lock:
+            keys = sorted(key for key in self._items if key.pk == pk and key.sk.startswith(prefix))
+            if keys_only:
+                return [{"pk": key.pk, "sk": key.sk} for key in keys]
+            return [deepcopy(self._items[key]) for key in keys]
+
+    def query_index(
+        self,
+        index: Index,
+        pk: str,
+        *,
+        up_to: int | None = None,
+        newest_first: bool = False,
+        limit: int,
+        start: Item | None = None,
+    ) -> Page:
+        """See Table."""
+
+        def order(item: Item) -> tuple[Any, ...]:
+            return item[index.sk], item["pk"], item["sk"]
+
+        with self._lock:
+            found = [
+                {name: item[name] for name in ("pk", "sk", index.pk, index.sk)}
+                for item in self._items.values()
+                if item.get(index.pk) == pk
+                and index.sk in item
+                and (up_to is None or item[index.sk] <= up_to)
+            ]
+        found.sort(key=order, reverse=newest_first)
+        if start is not None:
+            found = [
+                i for i in found if (order(i) < order(start) if newest_first else order(i) > order(start))
+            ]
+        return Page(found[:limit], found[limit - 1] if len(found) > limit else None)
+
+    def delete(self, key: Key) -> bool:
+        """See Table."""
+        with self._lock:
+            return self._items.pop(key, None) is not None
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """See Table."""
+        for key in keys:
+            self.delete(key)
+
+
+def _key(item: Item) -> Key:
+    return Key(item["pk"], item["sk"])
+
+
+def _same(found: Any, value: Any) -> bool:
+    return type(found) is type(value) and found == value if isinstance(found, bool) else found == value
+
+
+def _all_hold(found: Item | None, clauses: Iterable[Clause]) -> bool:
+    return all(_HOLDS[clause.operator](_at(found or {}, clause.path), clause.value) for clause in clauses)
+
+
+def _at(item: Any, path: Path) -> Any:
+    for name in path:
+        item = item.get(name, _MISSING) if isinstance(item, dict) else _MISSING  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return item  # pyright: ignore[reportUnknownVariableType]
+
+
+def _parent(item: Item, path: Path) -> Item:
+    for name in path[:-1]:
+        item = item[name]
+    return item

@@ -1,0 +1,188 @@
+"""The session store: the verbs on sessions, over any table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from tessera.errors import Cancelled, Contended, ContentTooLarge, SessionExists, SessionNotFound, Stale
+from tessera.model.changes import Change
+from tessera.model.clock import Clock
+from tessera.model.ids import is_alias, is_session_id
+from tessera.model.record import Record, ttl
+from tessera.stores.attributes import size
+from tessera.stores.expiry import hasten, marker, sweep
+from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
+from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table
+
+TRIES = 12
+"""How often a decision is taken anew because another writer came first."""
+
+
+class SessionStore(Protocol):
+    """What the handlers need of a store. Ids may be aliases in `find` and `get`, nowhere else."""
+
+    def create(self, record: Record, data: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
+        """Write the session with its buckets and aliases, all or nothing.
+
+        Raises:
+            SessionExists: the id or one of the aliases is taken.
+            ContentTooLarge: an item would be over the limit.
+
+        """
+        ...
+
+    def resolve(self, session_id: str) -> str:
+        """Return the session id that an alias names; one of our own ids as it is, known or not.
+
+        Raises:
+            SessionNotFound: neither one of our ids nor a known alias.
+
+        """
+        ...
+
+    def find(self, session_id: str) -> Record:
+        """Return the session, expired or not.
+
+        Raises:
+            SessionNotFound: nothing is known of it.
+
+        """
+        ...
+
+    def get(self, session_id: str) -> Record:
+        """Return the live session.
+
+        Raises:
+            SessionNotFound: nothing is known of it.
+            SessionExpired: it is past its expiry, whether or not it is still stored.
+
+        """
+        ...
+
+    def change(self, session_id: str, decide: Callable[[Record], Change]) -> Record:
+        """Read, decide, write under the decision's clauses; decide anew on what another writer left.
+
+        Raises:
+            SessionNotFound, and whatever `decide` raises.
+            Contended: others came first at every try.
+
+        """
+        ...
+
+    def data(self, session_id: str) -> dict[str, Any]:
+        """Return the buckets of a session, each as its plain JSON object."""
+        ...
+
+    def of_customer(
+        self, customer_id: str, limit: int, start: tuple[int, str] | None = None
+    ) -> tuple[list[Record], tuple[int, str] | None]:
+        """Return the live sessions of a customer, newest first, and where the next page begins.
+
+        A page may hold fewer than `limit`. `start` is the (createdAt, id) that the page before ended with.
+        """
+        ...
+
+    def delete(self, session_id: str) -> bool:
+        """Delete every item of the session and its aliases; False when there was no session."""
+        ...
+
+
+class Sessions:
+    """Implements `SessionStore` on any table."""
+
+    def __init__(self, table: Table, clock: Clock, shards: int) -> None:
+        self._table, self._clock, self._shards = table, clock, shards
+
+    def create(self, record: Record, data: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
+        """See SessionStore."""
+        last = ttl(record.session.absolute_expires_at, record.retention_seconds)
+        at = record.session.created_at
+        items: list[Item] = [
+            {**core_key(record.id)._asdict(), **record.attributes()},
+            marker(record, self._shards, aliases),
+            *(
+                {**child_key(record.id, f"DATA#{bucket}")._asdict(), "data": value}
+                | {"version": 1, "updatedAt": at, "ttl": last}
+                for bucket, value in data.items()
+            ),
+            *({**alias_key(alias)._asdict(), "id": record.id, "ttl": last} for alias in aliases),
+        ]
+        for item in items:
+            _check_size(size(item))
+        try:
+            self._table.transact([Put(item, (ABSENT,)) for item in items])
+        except Cancelled as cancelled:
+            raise SessionExists from cancelled
+
+    def resolve(self, session_id: str) -> str:
+        """See SessionStore."""
+        if is_session_id(session_id):
+            return session_id
+        alias = self._table.get(alias_key(session_id)) if is_alias(session_id) else None
+        if alias is None:
+            raise SessionNotFound
+        return alias["id"]
+
+    def find(self, session_id: str) -> Record:
+        """See SessionStore."""
+        item = self._table.get(core_key(self.resolve(session_id)))
+        if item is None:
+            raise SessionNotFound
+        return Record.of(item)
+
+    def get(self, session_id: str) -> Record:
+        """See SessionStore."""
+        return self.find(session_id).live(self._clock())
+
+    def change(self, session_id: str, decide: Callable[[Record], Change]) -> Record:
+        """See SessionStore."""
+        record = self.find(session_id)
+        for _ in range(TRIES):
+            change = decide(record) | Change(clauses=(PRESENT,), add={("version",): 1})
+            _check_size(size(record.attributes()) + sum(map(size, change.assign.values())))
+            try:
+                changed = Record.of(self._table.update(core_key(record.id), change))
+            except Stale as stale:
+                if stale.found is None:
+                    raise SessionNotFound from stale
+                record = Record.of(stale.found)
+            else:
+                if changed.session.expires_at < record.session.expires_at:
+                    hasten(self._table, changed, self._shards)
+                return changed
+        raise Contended
+
+    def data(self, session_id: str) -> dict[str, Any]:
+        """See SessionStore."""
+        items = self._table.query(partition(session_id), "DATA#")
+        return {item["sk"].removeprefix("DATA#"): item["data"] for item in items}
+
+    def of_customer(
+        self, customer_id: str, limit: int, start: tuple[int, str] | None = None
+    ) -> tuple[list[Record], tuple[int, str] | None]:
+        """See SessionStore."""
+        key = None
+        if start:
+            key = {"customerId": customer_id, "createdAt": start[0], **core_key(start[1])._asdict()}
+        page = self._table.query_index(BY_CUSTOMER, customer_id, newest_first=True, limit=limit, start=key)
+        order = {item["pk"]: place for place, item in enumerate(page.items)}
+        items = self._table.get_many([Key(pk, CORE) for pk in order])
+        # The index may lag: what was deleted, logged in elsewhere or has expired meanwhile is left out.
+        records = [Record.of(item) for item in sorted(items, key=lambda item: order[item["pk"]])]
+        now = self._clock()
+        live = [r for r in records if r.session.customer_id == customer_id and r.session.live(now)]
+        return live, (page.last["createdAt"], session_of(page.last["pk"])) if page.last else None
+
+    def delete(self, session_id: str) -> bool:
+        """See SessionStore.
+
+        The core goes first, so that from then on nobody is let in; the marker goes last, so that the
+        clean-up finds what a crash in between has left.
+        """
+        existed = self._table.delete(core_key(session_id))
+        sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
+        return existed
+
+
+def _check_size(amount: int) -> None:
+    if amount > MAX_ITEM_BYTES:
+        raise ContentTooLarge(limit=MAX_ITEM_BYTES)

@@ -1,0 +1,114 @@
+"""The contract of a table: a handful of verbs, each atomic, each decided by conditions.
+
+tests/contract/ proves it on every implementation.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from tessera.model.changes import Change, Clause
+
+type Item = dict[str, Any]
+"""An item with its `pk` and `sk`; values are plain JSON."""
+
+MAX_ITEM_BYTES = 300_000
+"""What we let an item grow to; DynamoDB ends at 400 KB, and writers at the same time may add to each other."""
+
+
+class Key(NamedTuple):
+    """The primary key of an item."""
+
+    pk: str
+    sk: str
+
+
+class Index(NamedTuple):
+    """A secondary index of keys only: its name and the names of its key attributes."""
+
+    name: str
+    pk: str
+    sk: str
+
+
+BY_CUSTOMER = Index("byCustomer", "customerId", "createdAt")
+BY_EXPIRY = Index("byExpiry", "expiryBucket", "expiresAt")
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A write of a whole item, under conditions on the one that it replaces."""
+
+    item: Item
+    clauses: tuple[Clause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a query; `last` is where the next one begins, None at the end."""
+
+    items: Sequence[Item]
+    last: Item | None
+
+
+ABSENT = Clause(("pk",), "absent")
+PRESENT = Clause(("pk",), "present")
+
+
+class Table(Protocol):
+    """What every table can do. All reads of the table are consistent, those of an index are eventually.
+
+    Raises (all of them): Throttled, Unavailable, ContentTooLarge, Misconfigured as `errors.from_aws` has it.
+    """
+
+    def get(self, key: Key) -> Item | None:
+        """Return the item, or None."""
+        ...
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """Return those of the items that exist, in no order."""
+        ...
+
+    def update(self, key: Key, change: Change) -> Item:
+        """Apply the change in one step and return the new item. Without PRESENT it makes a missing one.
+
+        Raises:
+            Stale: a clause does not hold; carries the item that is there.
+
+        """
+        ...
+
+    def transact(self, puts: Sequence[Put]) -> None:
+        """Write all (at most 100) or none.
+
+        Raises:
+            Cancelled: with the places of the puts whose clauses do not hold.
+            Contended: another transaction holds one of the items.
+
+        """
+        ...
+
+    def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
+        """Return the items of a partition whose sort key begins so, in its order."""
+        ...
+
+    def query_index(
+        self,
+        index: Index,
+        pk: str,
+        *,
+        up_to: int | None = None,
+        newest_first: bool = False,
+        limit: int,
+        start: Item | None = None,
+    ) -> Page:
+        """Return keys (of table and index) from an index; `up_to` bounds its sort key, `start` is a `last`."""
+        ...
+
+    def delete(self, key: Key) -> bool:
+        """Delete the item; False when there was none."""
+        ...
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """Delete them all, in batches; those that are not there do not matter."""
+        ...

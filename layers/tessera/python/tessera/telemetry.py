@@ -1,0 +1,77 @@
+"""What the service tells of itself: structured logs, EMF metrics, and the aggregates behind GET /metrics.
+
+EMF is the truth (CloudWatch reads it from the log); the aggregates in the table are a copy for Prometheus, added
+up in the container and written at most every `flush_seconds`.
+"""
+
+import hashlib
+from collections import defaultdict
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+from tessera.errors import TesseraError
+from tessera.model.clock import SECOND, Clock
+from tessera.stores.counters import Counters
+from tessera.stores.tiers import Tiers
+
+CREATED = "SessionsCreated"
+COMPLETED = "SessionsCompleted"
+EXPIRED = "SessionsExpired"
+ERRORS = "Errors"
+REQUESTS = "Requests"
+CLEANUP_LAG = "CleanupLagSeconds"
+
+SERIES = {
+    CREATED: "tessera_sessions_created_total",
+    COMPLETED: "tessera_sessions_completed_total",
+    EXPIRED: "tessera_sessions_expired_total",
+    ERRORS: "tessera_errors_total",
+    REQUESTS: "tessera_requests_total",
+}
+"""The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
+
+
+class Telemetry:
+    """Logs and counts for one container."""
+
+    def __init__(self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int) -> None:
+        self.log = Logger()
+        self._emf = AmazonCloudWatchEMFProvider()
+        self._counters, self._clock = counters, clock
+        self._salt, self._every = salt.encode(), flush_seconds * SECOND
+        self._pending: defaultdict[str, float] = defaultdict(float)
+        self._flushed_at = 0
+
+    def pseudonym(self, identifier: str) -> str:
+        """Return the salted hash that stands for an id in logs: it tells ids apart and cannot be used."""
+        return hashlib.blake2b(identifier.encode(), key=self._salt[:64], digest_size=8).hexdigest()
+
+    def count(self, metric: str, amount: int = 1, labels: str = "") -> None:
+        """Count an event. `labels` are of the Prometheus series, e.g. `slug="session-expired"`."""
+        self._emf.add_metric(metric, "Count", amount)
+        self._pending[SERIES[metric] + (f"{{{labels}}}" if labels else "")] += amount
+
+    def gauge(self, metric: str, value: float, unit: str = "Seconds") -> None:
+        """Report a measurement to CloudWatch."""
+        self._emf.add_metric(metric, unit, value)
+
+    def observe(self, tiers: Tiers) -> None:
+        """Count the latency of each tier that answered."""
+        for tier, spent in tiers.spent.items():
+            self._emf.add_metric(f"{tier}Latency", "Milliseconds", round(spent, 3))
+            self._pending[f'tessera_tier_milliseconds_sum{{tier="{tier}"}}'] += round(spent, 3)
+            self._pending[f'tessera_tier_milliseconds_count{{tier="{tier}"}}'] += 1
+
+    def flush(self) -> None:
+        """Write the EMF record, and the aggregates when it is time; a failing table only delays these."""
+        self._emf.flush_metrics()
+        now = self._clock()
+        if self._pending and now - self._flushed_at >= self._every:
+            try:
+                self._counters.add(self._pending)
+            except TesseraError as error:
+                self.log.warning("metrics kept for later", reason=type(error).__name__)
+            else:
+                self._pending.clear()
+            self._flushed_at = now

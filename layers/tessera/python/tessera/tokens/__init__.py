@@ -1,0 +1,1 @@
+"""Tokens: the key ring, access tokens (JWT), refresh tokens, the cookie."""

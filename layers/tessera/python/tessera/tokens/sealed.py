@@ -1,0 +1,50 @@
+"""Sealed values: JWE compact serialisation (RFC 7516), direct encryption with A256GCM, `kid` for rotation."""
+
+import json
+from typing import Any
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from tessera.errors import TokenInvalid
+from tessera.tokens.access import known
+from tessera.tokens.keyring import Keys, Root
+
+_ALGORITHM, _ENCRYPTION = "dir", "A256GCM"
+
+
+class Seal:
+    """Seals JSON values for one purpose; a value sealed for another purpose does not open."""
+
+    def __init__(self, keys: Keys, purpose: str) -> None:
+        self._keys, self._purpose = keys, purpose
+
+    def close(self, value: Any) -> str:
+        """Encrypt the value under the newest root."""
+        root = self._keys.ring().roots[0]
+        header = {"alg": _ALGORITHM, "enc": _ENCRYPTION, "kid": root.kid}
+        return jwe.encrypt_compact(header, json.dumps(value).encode(), self._key(root))
+
+    def open(self, text: str) -> Any:
+        """Decrypt a sealed value.
+
+        Raises:
+            TokenInvalid: forged, damaged, of another purpose, or under a root that is gone.
+
+        """
+        try:
+            opened = jwe.decrypt_compact(text, self._key_for, algorithms=[_ALGORITHM, _ENCRYPTION])
+            return json.loads(opened.plaintext or b"")
+        except (JoseError, ValueError, TypeError) as error:
+            raise TokenInvalid from error
+
+    def _key_for(self, sealed: Any) -> OctKey:
+        kid = str(sealed.headers().get("kid"))
+        root = known(self._keys, lambda ring: ring.root(kid))
+        if root is None:
+            raise TokenInvalid
+        return self._key(root)
+
+    def _key(self, root: Root) -> OctKey:
+        return OctKey.import_key(root.derive(self._purpose))

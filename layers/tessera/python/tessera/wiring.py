@@ -1,0 +1,169 @@
+"""The object graph of a Lambda container, built once. Tests build their own from fakes."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tessera.errors import Unavailable
+from tessera.model.clock import Clock, system_clock
+from tessera.model.kinds import Kind, kinds
+from tessera.settings import Settings
+from tessera.stores.cache import CachedSessions
+from tessera.stores.counters import Counters
+from tessera.stores.expiry import Expiry
+from tessera.stores.sessions import Sessions, SessionStore
+from tessera.stores.table import Table
+from tessera.stores.tiers import Tiers
+from tessera.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from tessera.tokens.access import AccessTokens
+    from tessera.tokens.keyring import Keys
+    from tessera.tokens.sealed import Seal
+
+KEYS_MAX_AGE = 300
+"""Seconds for which a container trusts the key ring that it has."""
+
+
+@dataclass
+class Graph:
+    """Everything that handlers need. What only some of them need is built when first asked for."""
+
+    settings: Settings
+    table: Table
+    tiers: Tiers
+    fetch_keys: Callable[[bool], str]
+    clock: Clock = system_clock
+    client: Any = None
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of sessions, with the company's own."""
+        return kinds(self.settings.kinds)
+
+    @cached_property
+    def sessions(self) -> SessionStore:
+        """The session store, behind L1 if any kind wants that."""
+        sessions = Sessions(self.table, self.clock, self.settings.cleanup_shards)
+        if not any(kind.cache_seconds for kind in self.kinds.values()):
+            return sessions
+        return CachedSessions(sessions, self.kinds, self.clock, self.tiers)
+
+    @cached_property
+    def expiry(self) -> Expiry:
+        """The clean-up's view of the table."""
+        return Expiry(self.table, self.settings.cleanup_shards)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Aggregates and windows."""
+        return Counters(self.table)
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Logs and metrics."""
+        return Telemetry(
+            self.counters,
+            self.clock,
+            salt=self.settings.log_salt,
+            flush_seconds=self.settings.metrics_flush_seconds,
+        )
+
+    @cached_property
+    def keys(self) -> "Keys":
+        """The key ring; a function that needs it does not start without."""
+        from tessera.tokens.keyring import Keys  # noqa: PLC0415 - only functions with keys pay for it
+
+        return Keys(self.fetch_keys, self.clock)
+
+    @cached_property
+    def access_tokens(self) -> "AccessTokens":
+        """The mint of the access tokens."""
+        from tessera.tokens.access import AccessTokens  # noqa: PLC0415 - same
+
+        return AccessTokens(self.keys, self.settings.issuer, self.settings.audience, self.clock)
+
+    def seal(self, purpose: str) -> "Seal":
+        """Return the seal of a purpose."""
+        from tessera.tokens.sealed import Seal  # noqa: PLC0415 - same
+
+        return Seal(self.keys, purpose)
+
+
+class Container:
+    """The one graph of a Lambda container. Importing a handler builds nothing, except where the Lambda runtime
+    imports it: that is INIT, where CPU is not throttled and SnapStart takes its picture.
+    """
+
+    def __init__(self, *, needs_keys: bool) -> None:
+        self._needs_keys = needs_keys
+        self._graph: Graph | None = None
+        if "awslambdaric" in sys.modules:
+            self.wire(on_lambda())
+
+    def wire(self, graph: Graph) -> Graph:
+        """Take a graph; refuse it if keys are needed and there are none."""
+        if self._needs_keys:
+            graph.keys.ring()
+        self._graph = graph
+        return graph
+
+    def graph(self) -> Graph:
+        """Return the graph, which is built now if it was not yet."""
+        return self._graph or self.wire(on_lambda())
+
+
+def on_lambda() -> Graph:
+    """Build the graph from the environment and real clients."""
+    from tessera.stores.dynamodb import DynamoTable  # noqa: PLC0415 - tests build graphs without botocore
+
+    settings = Settings.of(os.environ)
+    tiers = Tiers()
+    client = _client("dynamodb")
+
+    return Graph(
+        settings=settings,
+        table=DynamoTable(client, settings.table_name, tiers),
+        tiers=tiers,
+        fetch_keys=_Secret(settings.keys_secret).fetch,
+        client=client,
+    )
+
+
+class _Secret:
+    """A secret behind Powertools' cache; the client is made at the first look."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @cached_property
+    def _provider(self) -> Any:
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
+
+        return SecretsProvider(boto3_client=_client("secretsmanager"))
+
+    def fetch(self, fresh: bool) -> str:
+        """Return the value; raises Unavailable when Secrets Manager does not give it."""
+        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
+
+        try:
+            return self._provider.get(self._name, max_age=KEYS_MAX_AGE, force_fetch=fresh)
+        except GetParameterError as error:
+            raise Unavailable("The keys cannot be read") from error
+
+
+def _client(service: str) -> Any:
+    import boto3  # noqa: PLC0415 - tests build graphs without it
+    from botocore.config import Config  # noqa: PLC0415 - same
+
+    config = Config(
+        connect_timeout=1,
+        read_timeout=3,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        tcp_keepalive=True,
+        max_pool_connections=16,
+    )
+    return boto3.client(service, config=config)
