@@ -49,9 +49,7 @@ def create(wanted: Annotated[CreateSession, Body()], exchange: ExchangeDep) -> R
         graph.telemetry.count(CREATED)
     except SessionExists:
         # The same caller and Idempotency-Key made it before, and the answer was lost with the container.
-        record = graph.sessions.change(
-            session_id, lambda found: recovered(found, record, refresh, graph.clock())
-        )
+        record = graph.sessions.change(session_id, lambda found: recovered(found, record, refresh, graph.clock()))
     return answers.session_with_tokens(exchange, record, refresh_token, 201)
 
 

@@ -39,7 +39,9 @@ app = Api(
 )
 
 
-@app.patch("/sessions/<sessionId>", summary="Change a session", tags=["sessions"])
+@app.patch(  # pyright: ignore[reportUnknownMemberType] - half typed, other than its siblings
+    "/sessions/<sessionId>", summary="Change a session", tags=["sessions"]
+)
 def update(
     session_id: SessionId, patch: Annotated[SessionPatch, Body()], access: AccessDep, graph: GraphDep
 ) -> Response[Session]:

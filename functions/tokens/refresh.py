@@ -17,15 +17,11 @@ from tessera.tokens import cookie
 from tessera.tokens.models import RefreshRequest, Tokens
 from tessera.tokens.refresh import RefreshToken
 
-app = Api(
-    "tokens.refresh", public=True, needs_keys=True, raises=(TokenRevoked, SessionExpired, CrossSiteRequest)
-)
+app = Api("tokens.refresh", public=True, needs_keys=True, raises=(TokenRevoked, SessionExpired, CrossSiteRequest))
 
 
 @app.post("/tokens/refresh", summary="Renew the tokens", tags=["tokens"])
-def refresh(
-    exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body()] = None
-) -> Response[Tokens]:
+def refresh(exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body()] = None) -> Response[Tokens]:
     """Rotate the refresh token. Within 30 s the same token gets the same successor; later use revokes all."""
     sent = wanted.refresh_token if wanted else None
     token = RefreshToken.of(sent or _from_cookie(exchange))

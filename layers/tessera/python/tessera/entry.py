@@ -11,7 +11,7 @@ type Remaining = Callable[[], int]
 
 
 class Entry:
-    """A function of an event, the object graph and the time that remains, as a Lambda handler: logged, counted, never half wired.
+    """A function of an event, the object graph and the remaining time as a Lambda handler, logged and counted.
 
     What it raises goes to Lambda, which retries an asynchronous event and then sends it to its dead-letter queue.
     """

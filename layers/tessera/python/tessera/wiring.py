@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tessera.errors import Unavailable
 from tessera.model.clock import Clock, system_clock
@@ -94,8 +94,10 @@ class Graph:
 
 
 class Container:
-    """The one graph of a Lambda container. Importing a handler builds nothing, except where the Lambda runtime
-    imports it: that is INIT, where CPU is not throttled and SnapStart takes its picture.
+    """The one graph of a Lambda container.
+
+    Importing a handler builds nothing, except where the Lambda runtime imports it: that is INIT, where CPU is not
+    throttled and SnapStart takes its picture.
     """
 
     def __init__(self, *, needs_keys: bool) -> None:
@@ -155,7 +157,7 @@ class _Secret:
             raise Unavailable("The keys cannot be read") from error
 
 
-def _client(service: str) -> Any:
+def _client(service: Literal["dynamodb", "secretsmanager"]) -> Any:
     import boto3  # noqa: PLC0415 - tests build graphs without it
     from botocore.config import Config  # noqa: PLC0415 - same
 
@@ -166,4 +168,4 @@ def _client(service: str) -> Any:
         tcp_keepalive=True,
         max_pool_connections=16,
     )
-    return boto3.client(service, config=config)
+    return boto3.client(service, config=config)  # pyright: ignore[reportUnknownMemberType] - half typed stubs

@@ -1,6 +1,6 @@
 """Answers that several operations give."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 
@@ -24,9 +24,7 @@ def session(record: Record) -> Response[Session]:
     return Response(200, JSON, record.session, {"ETag": etag(record)})
 
 
-def session_with_parts(
-    record: Record, parts: dict[str, object], *, degraded: bool
-) -> Response[SessionWithParts]:
+def session_with_parts(record: Record, parts: dict[str, Any], *, degraded: bool) -> Response[SessionWithParts]:
     """Answer with a session and the parts that were asked for."""
     whole = SessionWithParts.model_construct(**dict(record.session), **parts, degraded=degraded or None)
     return Response(200, JSON, whole, {"ETag": etag(record)})

@@ -43,26 +43,26 @@ class Api(APIGatewayHttpResolver):
         limit: Callable[[Settings], Limit] = requests,
         raises: Sequence[type[Problem]] = (),
     ) -> None:
-        super().__init__(enable_validation=True, json_body_deserializer=body.parse)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - half typed there
+            enable_validation=True, json_body_deserializer=body.parse
+        )
         self.operation, self.public, self.raises = operation, public, raises
         self._limit = limit
         self._limiter: RateLimiter | None = None
         self.exception_handler(Problem)(_answered)
         self.exception_handler(RequestValidationError)(_invalid)
         self.exception_handler(Exception)(self._failed)
-        self.not_found(_unknown_route)
+        self.not_found(_unknown_route)  # pyright: ignore[reportUnknownMemberType] - untyped there
         self.container = Container(needs_keys=needs_keys)
 
     def __call__(self, event: Event, context: Any) -> Answer:
         """Answer an HTTP event (payload 2.0)."""
         graph = self.container.graph()
         exchange = Exchange(graph, self.operation, event, context)
-        return exchange.run(
-            self._respond, public=self.public, limiter=self._limiter or self._new_limiter(graph)
-        )
+        return exchange.run(self._respond, public=self.public, limiter=self._limiter or self._new_limiter(graph))
 
     def _respond(self, exchange: Exchange) -> Answer:
-        self.append_context(exchange=exchange)
+        self.append_context(exchange=exchange)  # pyright: ignore[reportUnknownMemberType] - untyped
         return self.resolve(exchange.event, exchange.context)
 
     def _new_limiter(self, graph: Graph) -> RateLimiter:
@@ -72,7 +72,7 @@ class Api(APIGatewayHttpResolver):
     def _failed(self, error: Exception) -> Response[str]:
         """Whatever nobody foresaw: the log gets the trace, the caller a 500 that says nothing."""
         log = self.container.graph().telemetry.log
-        log.exception("unforeseen", operation=self.operation, exc_info=error)
+        log.error("unforeseen", operation=self.operation, exc_info=error)
         return _answered(InternalError())
 
 

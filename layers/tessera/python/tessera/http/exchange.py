@@ -30,12 +30,16 @@ class Exchange:
 
     def __init__(self, graph: Graph, operation: str, event: Event, context: Any) -> None:
         self.graph, self.operation, self.context = graph, operation, context
-        self.headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        sent: dict[str, str] = event.get("headers") or {}
+        self.headers = {name.lower(): value for name, value in sent.items()}
+        parameters: dict[str, str] = event.get("pathParameters") or {}
+        self.named_session = parameters.get("sessionId", "")
         self.event = _normalised(event, self.headers, graph.settings.path_prefix)
-        request = event["requestContext"]
+        request: dict[str, Any] = event["requestContext"]
         self.method: str = request["http"]["method"]
         self.address: str = request["http"].get("sourceIp", "")
-        self.caller = Caller.of((request.get("authorizer") or {}).get("lambda") or {})
+        authorizer: dict[str, Any] = request.get("authorizer") or {}
+        self.caller = Caller.of(authorizer.get("lambda") or {})
         self.correlation_id = self._correlation_id(str(request.get("requestId", "")))
         self.reply_headers: dict[str, str] = {}
         self._began = perf_counter()
@@ -47,14 +51,12 @@ class Exchange:
             answer = self._guarded(respond, public=public, limiter=limiter)
         except Problem as problem:
             answer = problems.answer(problem)
-        except Exception:  # noqa: BLE001 - the last resort: nothing of ours may leave as a bare gateway error
+        except Exception:  # the last resort: nothing of ours may leave as a bare gateway error
             self.graph.telemetry.log.exception("unforeseen", operation=self.operation)
             answer = problems.answer(InternalError())
         return self._finished(answer)
 
-    def _guarded(
-        self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter
-    ) -> Answer:
+    def _guarded(self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter) -> Answer:
         settings = self.graph.settings
         self.caller = self.caller.anonymous() if public else self.caller.known()
         if self.caller.by_cookie:
@@ -96,9 +98,8 @@ class Exchange:
 
     def _partition(self) -> str:
         """Return where the record of an answer lies: with the session that it concerns."""
-        named = (self.event.get("pathParameters") or {}).get("sessionId", "")
-        if self.caller.is_service and named:
-            return partition(self.graph.sessions.resolve(named))
+        if self.caller.is_service and self.named_session:
+            return partition(self.graph.sessions.resolve(self.named_session))
         owner = self.caller.session_id or self.new_session_id or ""
         return partition(owner) if is_session_id(owner) else f"IDEMPOTENCY#{owner}"
 
@@ -124,7 +125,7 @@ class Exchange:
         return {**answer, "headers": headers}
 
     def _log(self, status: int) -> None:
-        telemetry, named = self.graph.telemetry, (self.event.get("pathParameters") or {}).get("sessionId")
+        telemetry, named = self.graph.telemetry, self.named_session
         telemetry.log.info(
             "request",
             operation=self.operation,

@@ -33,7 +33,9 @@ _ID_CHARACTERS = 26
 type Answer = dict[str, Any]
 
 
-class _NotKept(Exception):  # noqa: N818 - carries an answer past Powertools, which keeps none of a raising call
+class _NotKept(Exception):
+    """Carries an answer past Powertools, which keeps none of a call that raises."""
+
     def __init__(self, answer: Answer) -> None:
         super().__init__()
         self.answer = answer

@@ -6,9 +6,7 @@ from tessera.errors import CrossSiteRequest
 
 CSRF_HEADER = "x-tessera-csrf"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_EXPOSED = (
-    "ETag, Server-Timing, RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, X-Correlation-Id"
-)
+_EXPOSED = "ETag, Server-Timing, RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, X-Correlation-Id"
 
 
 def is_allowed(origin: str, allowed: Iterable[str]) -> bool:

@@ -89,9 +89,7 @@ def logged_in(
     if len(repr(dict(claims))) > MAX_CLAIMS_BYTES:
         raise Invalid.at("/claims", f"at most {MAX_CLAIMS_BYTES} bytes")
     known = record.session.customer
-    customer = (known.model_dump(by_alias=True, exclude_none=True) if known else {}) | {
-        "customerId": customer_id
-    }
+    customer = (known.model_dump(by_alias=True, exclude_none=True) if known else {}) | {"customerId": customer_id}
     link: dict[tuple[str, ...], Any] = {
         ("customer",): customer,
         ("customerId",): customer_id,

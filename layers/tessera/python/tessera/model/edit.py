@@ -13,9 +13,7 @@ from tessera.model.session import SessionPatch
 from tessera.model.status import Status, check_transition
 
 
-def edited(
-    record: Record, patch: SessionPatch, *, flow: Flow | None, by_service: bool, now: Millis
-) -> Change:
+def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service: bool, now: Millis) -> Change:
     """Decide a PATCH.
 
     Raises:

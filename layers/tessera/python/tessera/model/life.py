@@ -13,7 +13,7 @@ from tessera.model.session import CreateSession, Session, Validity
 from tessera.model.status import Status
 
 
-def born(  # noqa: D417 - the arguments that speak for themselves are left out
+def born(
     session_id: str,
     wanted: CreateSession,
     *,

@@ -15,7 +15,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
     merged = dict(target) if isinstance(target, dict) else {}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     for key, value in patch.items():  # pyright: ignore[reportUnknownVariableType]
         if value is None:
-            merged.pop(key, None)  # pyright: ignore[reportUnknownArgumentType]
+            merged.pop(key, None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         else:
             merged[key] = merge_patch(merged.get(key), value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
     return merged  # pyright: ignore[reportUnknownVariableType]
@@ -50,9 +50,7 @@ def _walk(current: Mapping[str, Any], patch: Mapping[str, Any], above: Path) -> 
             yield Change(clauses=(Clause(path, "object"),))
             yield from _walk(found, value, path)  # pyright: ignore[reportUnknownArgumentType]
         else:
-            yield Change(
-                {path: merge_patch(None, value)}, clauses=(*_inside(above), _unchanged(path, current))
-            )
+            yield Change({path: merge_patch(None, value)}, clauses=(*_inside(above), _unchanged(path, current)))
 
 
 def _whole_fields(current: Mapping[str, Any], patch: Mapping[str, Any]) -> Iterator[Change]:

@@ -30,7 +30,7 @@ class Customer(Model):
     """Who it is. `customer_id` comes from services only; a company may keep further fields."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Json]
+    __pydantic_extra__: dict[str, Json]  # pyright: ignore[reportIncompatibleVariableOverride] - pydantic's own way
 
     customer_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     first_name: Text | None = None
@@ -121,8 +121,13 @@ def _email(text: str) -> str:
     return text
 
 
+_MAX_STEP, _MAX_STEP_NAME = 999, 100
+
+
 def _step(value: Any) -> Step:
-    if (type(value) is int and 0 <= value < 1_000) or (isinstance(value, str) and 1 <= len(value) <= 100):
+    if (type(value) is int and 0 <= value <= _MAX_STEP) or (
+        isinstance(value, str) and 1 <= len(value) <= _MAX_STEP_NAME
+    ):
         return storable(value)
     raise ValueError("a step is a text of 1 to 100 characters or an integer from 0 to 999")
 

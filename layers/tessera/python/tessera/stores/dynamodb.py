@@ -23,9 +23,7 @@ _FIRST_PAUSE = 0.05  # seconds; doubled at each try, with full jitter
 class DynamoTable:
     """Implements `Table` on a DynamoDB client (of boto3) and a table name."""
 
-    def __init__(
-        self, client: Any, name: str, tiers: Tiers, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, client: Any, name: str, tiers: Tiers, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client, self._name, self._tiers, self._sleep = client, name, tiers, sleep
 
     def get(self, key: Key) -> Item | None:
@@ -75,9 +73,7 @@ class DynamoTable:
         request = {"KeyConditionExpression": condition, "ConsistentRead": True} | projection
         start: dict[str, Any] = {}
         while True:
-            answer = self._call(
-                "query", TableName=self._name, **request, **expressions.placeholders(), **start
-            )
+            answer = self._call("query", TableName=self._name, **request, **expressions.placeholders(), **start)
             yield from map(decode_item, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
@@ -174,6 +170,4 @@ def _cancelled(reasons: Sequence[str]) -> TesseraError:
         return Cancelled(failed)
     if "TransactionConflict" in reasons:
         return Contended()
-    return (
-        Throttled() if {"ThrottlingError", "ProvisionedThroughputExceeded"} & set(reasons) else Unavailable()
-    )
+    return Throttled() if {"ThrottlingError", "ProvisionedThroughputExceeded"} & set(reasons) else Unavailable()

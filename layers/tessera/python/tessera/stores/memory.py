@@ -59,9 +59,7 @@ class MemoryTable:
         """See Table."""
         with self._lock:
             found = [self._items.get(_key(put.item)) for put in puts]
-            failed = frozenset(
-                place for place, put in enumerate(puts) if not _all_hold(found[place], put.clauses)
-            )
+            failed = frozenset(place for place, put in enumerate(puts) if not _all_hold(found[place], put.clauses))
             if failed:
                 raise Cancelled(failed)
             self._items.update({_key(put.item): deepcopy(put.item) for put in puts})
@@ -93,15 +91,11 @@ class MemoryTable:
             found = [
                 {name: item[name] for name in ("pk", "sk", index.pk, index.sk)}
                 for item in self._items.values()
-                if item.get(index.pk) == pk
-                and index.sk in item
-                and (up_to is None or item[index.sk] <= up_to)
+                if item.get(index.pk) == pk and index.sk in item and (up_to is None or item[index.sk] <= up_to)
             ]
         found.sort(key=order, reverse=newest_first)
         if start is not None:
-            found = [
-                i for i in found if (order(i) < order(start) if newest_first else order(i) > order(start))
-            ]
+            found = [i for i in found if (order(i) < order(start) if newest_first else order(i) > order(start))]
         return Page(found[:limit], found[limit - 1] if len(found) > limit else None)
 
     def delete(self, key: Key) -> bool:

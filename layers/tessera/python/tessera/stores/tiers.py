@@ -1,6 +1,6 @@
 """Which tiers answered the present request, and how long each took."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -20,7 +20,7 @@ class Tiers:
         self.degraded = False
 
     @contextmanager
-    def timed(self, tier: str) -> Iterator[None]:
+    def timed(self, tier: str) -> Generator[None]:
         """Count the time of the block to the tier."""
         began = perf_counter()
         try:

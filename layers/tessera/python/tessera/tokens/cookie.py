@@ -41,9 +41,7 @@ def cleared() -> Cookie:
 
 
 def _cookie(value: str, max_age: int) -> Cookie:
-    return Cookie(
-        NAME, value, path="/", secure=True, http_only=True, same_site=SameSite.LAX_MODE, max_age=max_age
-    )
+    return Cookie(NAME, value, path="/", secure=True, http_only=True, same_site=SameSite.LAX_MODE, max_age=max_age)
 
 
 def read(seal: Seal, event: Mapping[str, Any]) -> SessionCookie | None:

@@ -114,8 +114,9 @@ class Keys:
         self.ring()
 
     def ring(self, *, fresh: bool = False) -> KeyRing:
-        """Return the ring; `fresh` asks for news, which is granted once in a while only, so that made-up key
-        ids cost nothing.
+        """Return the ring; `fresh` asks for news.
+
+        They are granted once in a while only, so that made-up key ids cost nothing.
         """
         now = self._clock()
         fresh = fresh and now - self._fresh_at >= PATIENCE
