@@ -52,9 +52,7 @@ def default(parameter: str, value: Json) -> Break:
 
 def _walk(body: Json, path: str) -> tuple[Any, str]:
     resource, *keys, last = path.split(".")
-    place = (
-        body["Globals"]["Function"] if resource == "Globals" else body["Resources"][resource]["Properties"]
-    )
+    place = body["Globals"]["Function"] if resource == "Globals" else body["Resources"][resource]["Properties"]
     for key in keys:
         place = place[key]
     return place, last

@@ -15,7 +15,5 @@ def test_the_guide_lists_every_parameter_with_its_default() -> None:
 
 def test_the_guide_explains_every_alarm() -> None:
     alarms = parse(TEMPLATE.read_text()).of_type("AWS::CloudWatch::Alarm")
-    named = {
-        alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("tessera-${Stage}-") for _, alarm in alarms
-    }
+    named = {alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("tessera-${Stage}-") for _, alarm in alarms}
     assert named == set(re.findall(r"^\| `([a-z-]+)` \| ", GUIDE, re.MULTILINE))

@@ -35,9 +35,7 @@ def test_the_template_keeps_the_rule(rule: Check, template: Template) -> None:
         for broken, violation in breaks
     ],
 )
-def test_the_rule_catches_what_breaks_it(
-    rule: Check, broken: Break, violation: str, template: Template
-) -> None:
+def test_the_rule_catches_what_breaks_it(rule: Check, broken: Break, violation: str, template: Template) -> None:
     broken(template.body)
     assert any(violation in said for said in rule(template))
 

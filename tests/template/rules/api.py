@@ -68,9 +68,7 @@ def apis_are_throttled(template: Template) -> list[str]:
 
 def origins_are_chosen(template: Template) -> list[str]:
     """With credentials no origin may be a wildcard: the parameter decides, and its default allows nobody."""
-    problems = [
-        f"{name} allows *" for name, api in _apis(template) if "*" in strings(api["CorsConfiguration"])
-    ]
+    problems = [f"{name} allows *" for name, api in _apis(template) if "*" in strings(api["CorsConfiguration"])]
     if template.body["Parameters"]["AllowedOrigins"]["Default"]:
         problems.append("AllowedOrigins has a default")
     return problems

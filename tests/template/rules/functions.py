@@ -126,9 +126,7 @@ BREAKS: Breaks = {
 
 
 def _each(template: Template, problems: Problems) -> list[str]:
-    return [
-        f"{function.logical_id} {said}" for function in template.functions() for said in problems(function)
-    ]
+    return [f"{function.logical_id} {said}" for function in template.functions() for said in problems(function)]
 
 
 def _limits(function: Function) -> Iterable[str]:
@@ -157,9 +155,7 @@ def _actual_names(function: Function) -> tuple[str | None, ...]:
 
 
 def _lost(function: Function) -> Iterable[str]:
-    on_failure = (
-        function.properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
-    )
+    on_failure = function.properties.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure")
     if function.events(*_ASYNCHRONOUS) and not on_failure:
         yield "has no on-failure destination"
     for schedule in function.events(*_SCHEDULES):

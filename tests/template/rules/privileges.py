@@ -29,11 +29,7 @@ def no_secret_is_written_down(template: Template) -> list[str]:
             for variable, value in function.properties["Environment"]["Variables"].items()
             if _SUSPICIOUS.search(variable) and not _points_at(value, secrets)
         ),
-        *(
-            f"{found[:12]}… looks like a key"
-            for found in strings(template.body)
-            if _KEY_MATERIAL.search(found)
-        ),
+        *(f"{found[:12]}… looks like a key" for found in strings(template.body) if _KEY_MATERIAL.search(found)),
     ]
 
 

@@ -29,11 +29,7 @@ def buckets_are_private(template: Template) -> list[str]:
     return [
         *_lacking(template, "AWS::S3::Bucket", wanted),
         *_mortal(template, "AWS::S3::Bucket"),
-        *(
-            f"{name} is not encrypted"
-            for name, b in buckets.items()
-            if "BucketEncryption" not in b["Properties"]
-        ),
+        *(f"{name} is not encrypted" for name, b in buckets.items() if "BucketEncryption" not in b["Properties"]),
         *(f"{name} accepts calls without TLS" for name in buckets if name not in _over_tls(template)),
     ]
 
@@ -93,10 +89,7 @@ def _over_tls(template: Template) -> set[str]:
     return {
         target["Ref"]
         for _, policy in policies
-        if any(
-            _refuses_plain_text(statement)
-            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        )
+        if any(_refuses_plain_text(statement) for statement in policy["Properties"]["PolicyDocument"]["Statement"])
         for target in policy["Properties"].get("Queues", [policy["Properties"].get("Bucket")])
     }
 
