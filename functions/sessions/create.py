@@ -10,11 +10,11 @@ from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
 from tessera.http.limits import creations
+from tessera.model.bodies import CreateSession
 from tessera.model.caller import Scope
 from tessera.model.credentials import recovered
 from tessera.model.ids import new_session_id
 from tessera.model.life import born
-from tessera.model.session import CreateSession
 from tessera.telemetry import CREATED
 from tessera.tokens.models import SessionWithTokens
 from tessera.tokens.refresh import RefreshToken

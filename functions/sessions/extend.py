@@ -9,8 +9,9 @@ from tessera.errors import PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, SessionId
+from tessera.model.bodies import Extend
 from tessera.model.life import extended
-from tessera.model.session import Extend, Session
+from tessera.model.session import Session
 
 app = Api("sessions.extend", raises=(SessionNotFound, SessionExpired, PreconditionFailed))
 

@@ -9,9 +9,9 @@ from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, Ses
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, ExchangeDep, SessionId
+from tessera.model.bodies import Login
 from tessera.model.caller import Scope
 from tessera.model.credentials import logged_in
-from tessera.model.session import Login
 from tessera.tokens.models import SessionWithTokens
 from tessera.tokens.refresh import RefreshToken
 

@@ -17,11 +17,12 @@ from tessera.errors import (
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.model.bodies import SessionPatch
 from tessera.model.changes import Change
 from tessera.model.clock import Millis
 from tessera.model.edit import edited
 from tessera.model.record import Record
-from tessera.model.session import Session, SessionPatch
+from tessera.model.session import Session
 from tessera.model.status import Status
 from tessera.telemetry import COMPLETED
 

@@ -158,8 +158,8 @@ class _Secret:
 
 
 def _client(service: Literal["dynamodb", "secretsmanager"]) -> Any:
-    import boto3  # noqa: PLC0415 - tests build graphs without it
-    from botocore.config import Config  # noqa: PLC0415 - same
+    from botocore.config import Config  # noqa: PLC0415 - tests build graphs without it
+    from botocore.session import get_session  # noqa: PLC0415 - same
 
     config = Config(
         connect_timeout=1,
@@ -168,4 +168,4 @@ def _client(service: Literal["dynamodb", "secretsmanager"]) -> Any:
         tcp_keepalive=True,
         max_pool_connections=16,
     )
-    return boto3.client(service, config=config)  # pyright: ignore[reportUnknownMemberType] - half typed stubs
+    return get_session().create_client(service, config=config)

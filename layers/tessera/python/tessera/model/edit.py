@@ -3,13 +3,13 @@
 from typing import Any
 
 from tessera.errors import Invalid, ServiceOnly
+from tessera.model.bodies import SessionPatch
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis
 from tessera.model.kinds import Flow
 from tessera.model.life import check_steps, touched
 from tessera.model.merge import deltas
 from tessera.model.record import Record
-from tessera.model.session import SessionPatch
 from tessera.model.status import Status, check_transition
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tessera.errors import Invalid, NotYours
+from tessera.model.bodies import CreateSession
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import SECOND, Millis
 from tessera.model.kinds import Flow, Kind
 from tessera.model.merge import merge_patch
 from tessera.model.record import Record, Refresh, ttl
-from tessera.model.session import CreateSession, Session, Validity
+from tessera.model.session import Session, Validity
 from tessera.model.status import Status
 
 

@@ -1,13 +1,11 @@
-"""The unified session, as the contract shows it, and the bodies that make and change one."""
+"""The unified session, as the contract shows it."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
     model_serializer,
@@ -15,9 +13,12 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from tessera.model.clock import Millis, Moment
-from tessera.model.kinds import DEFAULT_KIND, Step
+from tessera.model.kinds import Step
 from tessera.model.status import Status
-from tessera.model.values import Json, JsonObject, Text, storable
+from tessera.model.values import Json, Text
+
+Stored = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
+"""A JSON object that was checked when it came in."""
 
 
 class Model(BaseModel):
@@ -43,7 +44,7 @@ class Upsells(Model):
 
     accepted: list[Text] = []
     declined: list[Text] = []
-    offers: list[JsonObject] = []
+    offers: list[Stored] = []
 
 
 class Session(Model):
@@ -56,7 +57,7 @@ class Session(Model):
     current_step: Step | None = None
     completed_steps: list[Step] = []
     customer: Customer | None = None
-    products: list[JsonObject] | None = None
+    products: list[Stored] | None = None
     amount: int | None = Field(default=None, description="In minor units of the currency.")
     currency: str | None = Field(default=None, description="ISO 4217.")
     upsells: Upsells = Upsells()
@@ -64,7 +65,7 @@ class Session(Model):
     transaction_id: str | None = None
     cart_id: str | None = None
     conversation_id: str | None = None
-    metadata: JsonObject | None = None
+    metadata: Stored | None = None
     version: int = 1
     created_at: Moment
     updated_at: Moment
@@ -85,7 +86,7 @@ class Session(Model):
 class SessionWithParts(Session):
     """A session with the parts that `include` asked for."""
 
-    data: dict[str, JsonObject] | None = Field(default=None, description="With include=data: by bucket.")
+    data: dict[str, Stored] | None = Field(default=None, description="With include=data: by bucket.")
     degraded: bool | None = Field(default=None, description="True when L1 stands in for a failing table.")
 
     @model_serializer(mode="wrap")
@@ -112,98 +113,3 @@ class Validity(Model):
     reason: str | None = Field(description="idle-timeout, absolute-timeout or ended; null while valid.")
     expires_at: Moment
     idle_seconds_left: int
-
-
-def _email(text: str) -> str:
-    local, _, domain = text.rpartition("@")
-    if not local or not domain or any(character.isspace() for character in text):
-        raise ValueError("not an e-mail address")
-    return text
-
-
-_MAX_STEP, _MAX_STEP_NAME = 999, 100
-
-
-def _step(value: Any) -> Step:
-    if (type(value) is int and 0 <= value <= _MAX_STEP) or (
-        isinstance(value, str) and 1 <= len(value) <= _MAX_STEP_NAME
-    ):
-        return storable(value)
-    raise ValueError("a step is a text of 1 to 100 characters or an integer from 0 to 999")
-
-
-Email = Annotated[str, Field(max_length=254), AfterValidator(storable), AfterValidator(_email)]
-Reference = Annotated[Text, Field(min_length=1, max_length=200)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-Amount = Annotated[int, Field(ge=0, lt=10**15, strict=True)]
-StepValue = Annotated[
-    Any, AfterValidator(_step), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
-]
-Steps = Annotated[list[StepValue], Field(max_length=100)]
-Products = Annotated[list[JsonObject], Field(max_length=500)]
-BucketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Seconds = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-
-
-class _Fields(Model):
-    """What a client may say of a session, at its creation and later."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: Email | None = None
-    current_step: StepValue | None = None
-    completed_steps: Steps | None = None
-    customer: Customer | None = None
-    products: Products | None = None
-    amount: Amount | None = None
-    currency: Currency | None = None
-    cart_id: Reference | None = None
-    metadata: JsonObject | None = None
-
-
-class CreateSession(_Fields):
-    """The body of POST /sessions. An id cannot be offered: ids are made here."""
-
-    kind: Annotated[str, Field(max_length=50)] = DEFAULT_KIND
-    data: Annotated[dict[BucketName, JsonObject], Field(max_length=20)] | None = None
-    ttl_seconds: Seconds | None = Field(default=None, description="This session's idle timeout.")
-
-
-class UpsellsPatch(Model):
-    """The part of the upsells that a service may set."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    offers: Annotated[list[JsonObject], Field(max_length=100)] | None = None
-
-
-class SessionPatch(_Fields):
-    """The body of PATCH /sessions/{id}: a merge patch (RFC 7396), null removes."""
-
-    status: Status | None = Field(default=None, description="By service tokens only.")
-    vault_id: Reference | None = Field(default=None, description="By service tokens only.")
-    transaction_id: Reference | None = Field(default=None, description="By service tokens only.")
-    upsells: UpsellsPatch | None = Field(default=None, description="By service tokens only.")
-
-    SERVICE_ONLY: ClassVar = ("status", "vaultId", "transactionId", "upsells")
-
-    def as_patch(self) -> dict[str, JsonValue]:
-        """The merge patch as it was sent, validated: only the fields that were there, nulls kept."""
-        return self.model_dump(by_alias=True, exclude_unset=True, mode="json")
-
-
-class Extend(Model):
-    """The body of POST /sessions/{id}/extend."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    seconds: Seconds | None = Field(default=None, description="From now; default: the idle timeout.")
-
-
-class Login(Model):
-    """The body of POST /sessions/{id}/login. `claims` go into the access token: nothing personal."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    customer_id: Annotated[Text, Field(min_length=1, max_length=200)]
-    claims: Annotated[JsonObject, Field(max_length=20)] | None = None
