@@ -15,7 +15,7 @@ OVERDUE = 20 * MINUTE_SECONDS
 """Seconds after which a clean-up every five minutes counts as stopped."""
 
 
-@app.get("/health", summary="Health", tags=["operations"])
+@app.get("/health", summary="Health", tags=["operations"], operation_id="getHealth")
 def health(graph: GraphDep) -> dict[str, Any]:
     """Return `{status: "ok", checks}`; 503 with the same checks when one of them fails."""
     checks = {

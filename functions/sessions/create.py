@@ -5,7 +5,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from tessera.errors import ContentTooLarge, NotYours, ScopeMissing, SessionExists
+from tessera.errors import ContentTooLarge, NotYours, ScopeMissing, SessionExists, TokenInvalid, TooManyRequests
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
@@ -24,11 +24,13 @@ app = Api(
     public=True,
     needs_keys=True,
     limit=creations,
-    raises=(NotYours, ScopeMissing, SessionExists, ContentTooLarge),
+    raises=(TokenInvalid, NotYours, ScopeMissing, SessionExists, ContentTooLarge, TooManyRequests),
 )
 
 
-@app.post("/sessions", status_code=201, summary="Create a session", tags=["sessions"])
+@app.post(
+    "/sessions", status_code=201, summary="Create a session", tags=["sessions"], operation_id="createSession"
+)
 def create(wanted: Annotated[CreateSession, Body()], exchange: ExchangeDep) -> Response[SessionWithTokens]:
     """Make a session. Ids are made here; a service token may name the customer."""
     graph, caller = exchange.graph, exchange.caller

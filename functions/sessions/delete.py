@@ -15,7 +15,13 @@ app = Api("sessions.delete", raises=(SessionNotFound, PreconditionFailed))
 Purge = Annotated[bool, Query(description="Archived conversations go too, not only what is hot.")]
 
 
-@app.delete("/sessions/<sessionId>", status_code=204, summary="Delete a session", tags=["sessions"])
+@app.delete(
+    "/sessions/<sessionId>",
+    status_code=204,
+    summary="Delete a session",
+    tags=["sessions"],
+    operation_id="deleteSession",
+)
 def delete(
     session_id: SessionId,
     access: AccessDep,

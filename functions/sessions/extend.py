@@ -16,7 +16,9 @@ from tessera.model.session import Session
 app = Api("sessions.extend", raises=(SessionNotFound, SessionExpired, PreconditionFailed))
 
 
-@app.post("/sessions/<sessionId>/extend", summary="Extend a session", tags=["sessions"])
+@app.post(
+    "/sessions/<sessionId>/extend", summary="Extend a session", tags=["sessions"], operation_id="extendSession"
+)
 def extend(
     session_id: SessionId, access: AccessDep, wanted: Annotated[Extend | None, Body()] = None
 ) -> Response[Session]:

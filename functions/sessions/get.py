@@ -14,7 +14,7 @@ from tessera.model.session import SessionWithParts
 app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
 
 
-@app.get("/sessions/<sessionId>", summary="Read a session", tags=["sessions"])
+@app.get("/sessions/<sessionId>", summary="Read a session", tags=["sessions"], operation_id="getSession")
 def get(
     session_id: SessionId,
     access: AccessDep,

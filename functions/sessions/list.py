@@ -22,7 +22,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="Sessions on a page, at m
 Cursor = Annotated[str | None, Query(max_length=200, description="From the page before.")]
 
 
-@app.get("/sessions", summary="List a customer's sessions", tags=["sessions"])
+@app.get("/sessions", summary="List a customer's sessions", tags=["sessions"], operation_id="listSessions")
 def list_sessions(
     access: AccessDep, customer_id: CustomerId = None, limit: Limit = 50, cursor: Cursor = None
 ) -> SessionPage:

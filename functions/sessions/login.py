@@ -22,7 +22,12 @@ app = Api(
 )
 
 
-@app.post("/sessions/<sessionId>/login", summary="Link a session to a customer", tags=["sessions"])
+@app.post(
+    "/sessions/<sessionId>/login",
+    summary="Link a session to a customer",
+    tags=["sessions"],
+    operation_id="loginSession",
+)
 def login(
     session_id: SessionId, who: Annotated[Login, Body()], access: AccessDep, exchange: ExchangeDep
 ) -> Response[SessionWithTokens]:

@@ -41,7 +41,7 @@ app = Api(
 
 
 @app.patch(  # pyright: ignore[reportUnknownMemberType] - half typed, other than its siblings
-    "/sessions/<sessionId>", summary="Change a session", tags=["sessions"]
+    "/sessions/<sessionId>", summary="Change a session", tags=["sessions"], operation_id="updateSession"
 )
 def update(
     session_id: SessionId, patch: Annotated[SessionPatch, Body()], access: AccessDep, graph: GraphDep

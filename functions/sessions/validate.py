@@ -9,7 +9,9 @@ from tessera.model.session import Validity
 app = Api("sessions.validate", raises=(SessionNotFound,))
 
 
-@app.get("/sessions/<sessionId>/validity", summary="Check a session", tags=["sessions"])
+@app.get(
+    "/sessions/<sessionId>/validity", summary="Check a session", tags=["sessions"], operation_id="validateSession"
+)
 def validate(session_id: SessionId, access: AccessDep, graph: GraphDep) -> Validity:
     """Judge a session, also one that has expired. Asking is not activity: it slides nothing."""
     return validity(access.find(session_id), graph.clock())

@@ -12,7 +12,7 @@ from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
 app = Api("tokens.keys", public=True, needs_keys=True)
 
 
-@app.get("/.well-known/jwks.json", summary="Public keys (JWKS)", tags=["tokens"])
+@app.get("/.well-known/jwks.json", summary="Public keys (JWKS)", tags=["tokens"], operation_id="getKeys")
 def keys(graph: GraphDep) -> Response[dict[str, Any]]:
     """Return the JSON Web Key Set (RFC 7517). New keys are here an hour before they sign, so it may be cached."""
     cached = {"Cache-Control": f"public, max-age={PUBLISHED_BEFORE_USE // SECOND}"}

@@ -5,7 +5,14 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from tessera.errors import CrossSiteRequest, SessionExpired, SessionNotFound, TokenMissing, TokenRevoked
+from tessera.errors import (
+    CrossSiteRequest,
+    SessionExpired,
+    SessionNotFound,
+    TokenInvalid,
+    TokenMissing,
+    TokenRevoked,
+)
 from tessera.http import answers, origins
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
@@ -17,10 +24,15 @@ from tessera.tokens import cookie
 from tessera.tokens.models import RefreshRequest, Tokens
 from tessera.tokens.refresh import RefreshToken
 
-app = Api("tokens.refresh", public=True, needs_keys=True, raises=(TokenRevoked, SessionExpired, CrossSiteRequest))
+app = Api(
+    "tokens.refresh",
+    public=True,
+    needs_keys=True,
+    raises=(TokenMissing, TokenInvalid, TokenRevoked, SessionExpired, CrossSiteRequest),
+)
 
 
-@app.post("/tokens/refresh", summary="Renew the tokens", tags=["tokens"])
+@app.post("/tokens/refresh", summary="Renew the tokens", tags=["tokens"], operation_id="refreshTokens")
 def refresh(exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body()] = None) -> Response[Tokens]:
     """Rotate the refresh token. Within 30 s the same token gets the same successor; later use revokes all."""
     sent = wanted.refresh_token if wanted else None

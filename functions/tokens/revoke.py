@@ -21,7 +21,7 @@ app = Api("tokens.revoke", raises=(SessionNotFound,))
 _PAGE = 100
 
 
-@app.post("/tokens/revoke", summary="Revoke tokens", tags=["tokens"])
+@app.post("/tokens/revoke", summary="Revoke tokens", tags=["tokens"], operation_id="revokeTokens")
 def revoke(
     wanted: Annotated[RevokeRequest, Body()], access: AccessDep, exchange: ExchangeDep
 ) -> Response[Revoked]:
