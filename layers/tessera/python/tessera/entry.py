@@ -28,7 +28,8 @@ class Entry:
         graph.tiers.reset()
         began = perf_counter()
         try:
-            return self._function(event, graph, context.get_remaining_time_in_millis)
+            with graph.telemetry.traced(self.operation):
+                return self._function(event, graph, context.get_remaining_time_in_millis)
         finally:
             milliseconds = round((perf_counter() - began) * 1_000, 1)
             graph.telemetry.log.info(self.operation, milliseconds=milliseconds)

@@ -1,4 +1,4 @@
-"""What the service tells of itself: structured logs, EMF metrics, and the aggregates behind GET /metrics.
+"""What the service tells of itself: logs, traces, EMF metrics, and the aggregates behind GET /metrics.
 
 EMF is the truth (CloudWatch reads it from the log); the aggregates in the table are a copy for Prometheus, added
 up in the container and written at most every `flush_seconds`.
@@ -6,6 +6,8 @@ up in the container and written at most every `flush_seconds`.
 
 import hashlib
 from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
@@ -14,6 +16,9 @@ from tessera.errors import TesseraError
 from tessera.model.clock import SECOND, Clock
 from tessera.stores.counters import Counters
 from tessera.stores.tiers import Tiers
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Tracer
 
 CREATED = "SessionsCreated"
 COMPLETED = "SessionsCompleted"
@@ -35,13 +40,23 @@ SERIES = {
 class Telemetry:
     """Logs and counts for one container."""
 
-    def __init__(self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int) -> None:
+    def __init__(
+        self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int, tracing: bool = False
+    ) -> None:
         self.log = Logger()
         self._emf = AmazonCloudWatchEMFProvider()
         self._counters, self._clock = counters, clock
         self._salt, self._every = salt.encode(), flush_seconds * SECOND
         self._pending: defaultdict[str, float] = defaultdict(float)
         self._flushed_at = 0
+        self._tracer = _tracer() if tracing else None
+
+    def traced(self, operation: str) -> AbstractContextManager[Any]:
+        """Put the block into an X-Ray subsegment of its own, if the SDK's tracing is on."""
+        if self._tracer is None:
+            return nullcontext()
+        provider: Any = self._tracer.provider  # half typed there
+        return provider.in_subsegment(f"## {operation}")
 
     def pseudonym(self, identifier: str) -> str:
         """Return the salted hash that stands for an id in logs: it tells ids apart and cannot be used."""
@@ -65,7 +80,8 @@ class Telemetry:
 
     def flush(self) -> None:
         """Write the EMF record, and the aggregates when it is time; a failing table only delays these."""
-        self._emf.flush_metrics()
+        if self._emf.metric_set:
+            self._emf.flush_metrics()
         now = self._clock()
         if self._pending and now - self._flushed_at >= self._every:
             try:
@@ -75,3 +91,10 @@ class Telemetry:
             else:
                 self._pending.clear()
             self._flushed_at = now
+
+
+def _tracer() -> "Tracer":
+    """Make Powertools' tracer, which also traces every call of botocore."""
+    from aws_lambda_powertools import Tracer  # noqa: PLC0415 - the X-Ray SDK costs a cold start
+
+    return Tracer(patch_modules=["botocore"])

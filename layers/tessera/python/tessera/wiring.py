@@ -70,6 +70,7 @@ class Graph:
             self.clock,
             salt=self.settings.log_salt,
             flush_seconds=self.settings.metrics_flush_seconds,
+            tracing=self.settings.tracing == "on",
         )
 
     @cached_property

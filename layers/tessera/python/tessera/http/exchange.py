@@ -48,7 +48,8 @@ class Exchange:
         """Return the answer, whatever happens."""
         self.graph.tiers.reset()
         try:
-            answer = self._guarded(respond, public=public, limiter=limiter)
+            with self.graph.telemetry.traced(self.operation):
+                answer = self._guarded(respond, public=public, limiter=limiter)
         except Problem as problem:
             answer = problems.answer(problem)
         except Exception:  # the last resort: nothing of ours may leave as a bare gateway error
