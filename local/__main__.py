@@ -1,22 +1,26 @@
 """`python -m local`: the command line behind the Makefile's targets."""
 
 import argparse
+import json
 import signal
 import sys
+import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 import watchfiles
 
-from local import keys
+from local import keys, ports
 from local.build import HOST_ARCHITECTURE, Build
 from local.clients import Clients
 from local.deployed import Deployed, require
 from local.endpoints import Endpoints
+from local.invoke import Function, Runtime
 from local.logs import Tail
-from local.paths import BUILD, FUNCTIONS, ROOT, TEMPLATE
+from local.paths import BUILD, EVENTS, FUNCTIONS, ROOT, STATE, TEMPLATE
 from local.stack import Stack
 from local.trouble import Trouble
 
@@ -50,6 +54,24 @@ def dev(stack: Stack) -> None:
         print("stopped; the state stays for the next time")
 
 
+def invoke(name: str, event: Path) -> None:
+    """Invoke a built function on the running stack, or on one started for the occasion."""
+    with ExitStack() as cleanup:
+        stack = Stack()
+        if stack.engine.running():
+            stack.update()
+        else:
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=STATE))
+            stack = Stack(Path(folder), ports.free())
+            cleanup.callback(stack.down)
+            stack.up()
+        function = Function.built(name, stack.build)
+        runtime = cleanup.enter_context(Runtime(function, stack.variables(function.code.name)))
+        result = runtime.invoke(json.loads(event.read_text()))
+    print(result.logs.strip(), file=sys.stderr)
+    print(json.dumps(result.payload, indent=2))
+
+
 def _ended() -> threading.Event:
     """Return an event that Ctrl-C, or the system, sets."""
     event = threading.Event()
@@ -78,9 +100,7 @@ def _follow(stack: Stack, since: int, ended: threading.Event) -> None:
 
 def _say(endpoints: Endpoints, stack: Stack) -> None:
     print(f"HTTP API  {endpoints.http}")
-    print(
-        f"AWS       {endpoints.aws}  ({endpoints.region}; table {endpoints.table}, bucket {endpoints.bucket})"
-    )
+    print(f"AWS       {endpoints.aws}  ({endpoints.region}; table {endpoints.table}, bucket {endpoints.bucket})")
     print(f"all of it {stack.endpoints_file}")
 
 
@@ -93,6 +113,9 @@ def main() -> None:
     building = commands.add_parser("build")
     building.add_argument("--architecture", default=HOST_ARCHITECTURE, choices=["x86_64", "arm64"])
     building.add_argument("--folder", default=BUILD, type=Path)
+    invoking = commands.add_parser("invoke")
+    invoking.add_argument("function", help="such as sessions/get")
+    invoking.add_argument("event", nargs="?", type=Path, help="a JSON file; the sample event when left out")
     minting = commands.add_parser("token")
     minting.add_argument("scopes", help="separated by spaces or commas")
     ringing = commands.add_parser("keys")
@@ -126,10 +149,10 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f"new signing key {keys.rotate(*_target(arguments.stage))}")
         case "keys":
             print(
-                "first key ring made"
-                if keys.ensure(*_target(arguments.stage))
-                else "the secret has its key ring"
+                "first key ring made" if keys.ensure(*_target(arguments.stage)) else "the secret has its key ring"
             )
+        case "invoke":
+            invoke(arguments.function, arguments.event or EVENTS / f"{arguments.function}.json")
         case _:
             changed = Build(arguments.folder.resolve(), arguments.architecture).make()
             print("built" if changed else "nothing changed")

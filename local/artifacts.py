@@ -66,9 +66,7 @@ class Artifacts:
 
 def _members(folder: Path) -> Iterable[tuple[str, bytes]]:
     return (
-        (str(file.relative_to(folder)), file.read_bytes())
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
+        (str(file.relative_to(folder)), file.read_bytes()) for file in sorted(folder.rglob("*")) if file.is_file()
     )
 
 

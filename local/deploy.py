@@ -51,9 +51,7 @@ def deploy(build: Build, clients: Clients, folder: Path, parameters: Mapping[str
     localised = _localised(build.template, stored, wanted)
     localised.template.setdefault("Outputs", {})[_DIGEST] = {"Value": version}
     address = artifacts.put_text("template.json", json.dumps(localised.template))
-    _apply(
-        clients, address, {name: wanted[name] for name in wanted if name in localised.template["Parameters"]}
-    )
+    _apply(clients, address, {name: wanted[name] for name in wanted if name in localised.template["Parameters"]})
     _expire_items(clients, localised.template)
     artifacts.prune([place["Key"] for place in stored.values()])
     return localised.notes

@@ -32,9 +32,7 @@ def described(clients: Clients, stack: str) -> Deployed:
         if error.response.get("Error", {}).get("Code") == "ValidationError":
             return Deployed()
         raise
-    outputs = {
-        output.get("OutputKey", ""): output.get("OutputValue", "") for output in found.get("Outputs", [])
-    }
+    outputs = {output.get("OutputKey", ""): output.get("OutputValue", "") for output in found.get("Outputs", [])}
     return Deployed(found["StackStatus"], outputs)
 
 

@@ -50,9 +50,7 @@ class Engine:
         (self.folder / "tmp").mkdir(parents=True)
         self.log.unlink(missing_ok=True)
         command = [str(MINISTACK_PYTHON), "-m", "ministack"]
-        known = process.start(
-            command, port=self.port, environment=self._environment(), pid_file=self.pid_file
-        )
+        known = process.start(command, port=self.port, environment=self._environment(), pid_file=self.pid_file)
         process.wait_until(lambda: self._answers() or not process.alive(known.pid), _START_SECONDS)
         if not self.running():
             raise Trouble(f"the embedded AWS did not start; its log, {self.log}, ends:\n{self._log_end()}")

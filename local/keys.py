@@ -30,9 +30,7 @@ def rotate(clients: Clients, deployed: Deployed) -> str:
     return ring["signing"][0]["kid"]
 
 
-def token(
-    clients: Clients, deployed: Deployed, scopes: Iterable[str], lifetime: int = 30 * DAY_SECONDS
-) -> str:
+def token(clients: Clients, deployed: Deployed, scopes: Iterable[str], lifetime: int = 30 * DAY_SECONDS) -> str:
     """Mint a service token that the deployed functions accept, for `lifetime` seconds."""
     function = clients.functions.get_function_configuration(FunctionName=deployed.resources[_AUTHORIZER])
     variables = function.get("Environment", {}).get("Variables", {})
@@ -46,6 +44,4 @@ def _read(clients: Clients, deployed: Deployed) -> str:
 
 
 def _write(clients: Clients, deployed: Deployed, ring: object) -> None:
-    clients.secretsmanager.put_secret_value(
-        SecretId=deployed.outputs["KeysSecret"], SecretString=json.dumps(ring)
-    )
+    clients.secretsmanager.put_secret_value(SecretId=deployed.outputs["KeysSecret"], SecretString=json.dumps(ring))

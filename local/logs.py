@@ -78,9 +78,7 @@ def readable(message: str) -> str | None:
 
 def _record(record: dict[str, Any]) -> str:
     if "_aws" in record:
-        names = [
-            metric["Name"] for group in record["_aws"]["CloudWatchMetrics"] for metric in group["Metrics"]
-        ]
+        names = [metric["Name"] for group in record["_aws"]["CloudWatchMetrics"] for metric in group["Metrics"]]
         return "metrics " + " ".join(f"{name}={record.get(name)}" for name in names)
     level = str(record.get("level", "INFO"))
     rest = " ".join(f"{name}={value}" for name, value in record.items() if name not in _LEFT_OUT)

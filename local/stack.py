@@ -83,6 +83,13 @@ class Stack:
         self.require_running()
         return require(self.clients, STACK)
 
+    def variables(self, function: str) -> dict[str, str]:
+        """Return the environment of a deployed function, given by its logical id, for use outside of it."""
+        name = self.deployed().resources[function]
+        configuration = self.clients.functions.get_function_configuration(FunctionName=name)
+        variables = configuration.get("Environment", {}).get("Variables", {})
+        return {**variables, "AWS_ENDPOINT_URL": self.engine.url}
+
     def _deploy(self) -> None:
         self.notes = deploy(self.build, self.clients, self.engine.folder, self._parameters)
         keys.ensure(self.clients, self.deployed())
