@@ -12,7 +12,13 @@ app = Api("operations.metrics", raises=(ScopeMissing,))
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@app.get("/metrics", summary="Metrics", tags=["operations"], operation_id="getMetrics")
+@app.get(
+    "/metrics",
+    summary="Metrics",
+    tags=["operations"],
+    operation_id="getMetrics",
+    responses={200: {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def metrics(access: AccessDep, graph: GraphDep) -> Response[str]:
     """Return every counter since the beginning. They lag by the flush interval of the containers."""
     access.caller.require(Scope.ADMIN)

@@ -11,7 +11,13 @@ app = Api("operations.openapi", public=True)
 DOCUMENT = Path(__file__).with_name("openapi.json")
 
 
-@app.get("/openapi.json", summary="This document", tags=["operations"], operation_id="getOpenapi")
+@app.get(
+    "/openapi.json",
+    summary="This document",
+    tags=["operations"],
+    operation_id="getOpenapi",
+    responses={200: {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}},
+)
 def openapi() -> Response[str]:
     """Return the OpenAPI 3.1 document."""
     cached = {"Cache-Control": "public, max-age=300"}
