@@ -1,0 +1,1 @@
+"""docs/openapi.json: Powertools describes each operation, this package merges them and adds what all share."""
