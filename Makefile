@@ -18,7 +18,6 @@ SAM := .tessera/tools/sam/bin
 BUILT := .aws-sam/build/template.yaml
 ENVIRONMENTS := .venv .tessera/engines/ministack .tessera/engines/runtime .tessera/tools/sam
 export SAM_CLI_TELEMETRY := 0
-export PYTHONPATH := $(CURDIR)/layers/tessera/python:$(CURDIR)
 
 .PHONY: help
 help: ## list the targets
@@ -102,15 +101,16 @@ ready: $(addsuffix /.stamp,$(ENVIRONMENTS)) node_modules/.stamp
 	@python3 -m venv .tessera/tools/uv || { echo "python3 makes no environments here: apt-get install python3-venv"; exit 1; }
 	.tessera/tools/uv/bin/pip install --quiet --require-hashes -r requirements/uv.txt
 
-# $(1) the environment's folder, $(2) its hashed requirement file
+# $(1) the environment's folder, $(2) its hashed requirement file, $(3) a folder to have on its path
 define environment
 $(1)/.stamp: $(2) .python-version | $(UV)
 	@echo "installing $(2) into $(1)"
 	@$$(UV) venv --quiet --clear $(1) || { echo "uv finds no Python $$$$(cat .python-version): pyenv install $$$$(cat .python-version)"; exit 1; }
 	@$$(UV) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
+	@$(if $(3),echo $(3) >$(1)/lib/python3.13/site-packages/ours.pth)
 	@touch $$@
 endef
-$(eval $(call environment,.venv,requirements/dev.txt))
+$(eval $(call environment,.venv,requirements/dev.txt,$(CURDIR)/layers/tessera/python))
 $(eval $(call environment,.tessera/engines/ministack,requirements/ministack.txt))
 $(eval $(call environment,.tessera/engines/runtime,requirements/runtime.txt))
 $(eval $(call environment,.tessera/tools/sam,requirements/sam.txt))

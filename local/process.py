@@ -53,7 +53,14 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    return not _ended_unnoticed(pid)
+
+
+def _ended_unnoticed(pid: int) -> bool:
+    """Whether the process is a zombie: ended, but its parent, another command of ours, has not asked yet."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
 
 
 def stop(pid_file: Path, *, patience: float = 30) -> None:
