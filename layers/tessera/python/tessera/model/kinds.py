@@ -1,9 +1,9 @@
 """Kinds of sessions: each carries its policy (times) and its flow (steps)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from tessera.errors import IllegalMove, Misconfigured
@@ -19,7 +19,7 @@ class _Configured(BaseModel):
 class Flow(_Configured):
     """The steps in order. A guarded flow is moved by its operations and by services, never by a browser."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = Field(min_length=1)
     guarded: bool = False
 
     def has(self, step: Step) -> bool:
@@ -54,6 +54,12 @@ class Kind(_Configured):
     archive_retention_seconds: int = Field(default=0, ge=0)
     cache_seconds: int = Field(default=0, ge=0, le=2)
     flow: Flow | None = None
+
+    @model_validator(mode="after")
+    def _idle_within_absolute(self) -> Self:
+        if self.idle_seconds > self.absolute_seconds:
+            raise ValueError("the idle timeout is longer than the absolute one")
+        return self
 
 
 _FUNNEL = Flow(steps=("checkout", "processing", "upsell-1", "upsell-2", "success"), guarded=True)

@@ -1,11 +1,16 @@
 """JSON merge patch (RFC 7396): as a whole, and as the smallest set of deltas that has the same effect."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from tessera.model.changes import Change, Clause, Path
 
-MAX_DELTAS = 100  # an update expression may have 4 KB and 300 operators
+MAX_WEIGHT = 700
+"""Of the paths of a change, see `_weight`. An expression may have 4 KB; a path takes 4 bytes for each name in it
+and about 24 for what stands around it.
+"""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -26,15 +31,18 @@ def deltas(current: Mapping[str, Any], patch: Mapping[str, Any]) -> Change:
 
     A field is written below an object only while that object is there, and an object replaces a scalar or
     nothing only while that is still so: else the store says Stale and the caller decides anew. A patch of
-    more than MAX_DELTAS writes whole fields, each on the condition that nobody has changed it since.
+    more than MAX_WEIGHT writes whole fields, each on the condition that nobody has changed it since.
     """
     parts = list(_walk(current, patch, ()))
-    if len(parts) > MAX_DELTAS:
+    if _weight(parts) > MAX_WEIGHT:
         parts = list(_whole_fields(current, patch))
-    change = Change()
-    for part in parts:
-        change |= part
-    return change
+    return reduce(or_, parts, Change())
+
+
+def _weight(parts: Sequence[Change]) -> int:
+    written = {path for part in parts for path in (*part.assign, *part.remove)}
+    held = {clause.path for part in parts for clause in part.clauses}
+    return sum(6 + len(path) for path in (*written, *held))
 
 
 def _walk(current: Mapping[str, Any], patch: Mapping[str, Any], above: Path) -> Iterator[Change]:

@@ -1,6 +1,6 @@
 """The unified session, as the contract shows it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -9,13 +9,14 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     WithJsonSchema,
     model_serializer,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from tessera.model.clock import Millis, Moment
 from tessera.model.kinds import Step
 from tessera.model.status import Status
-from tessera.model.values import Json, Text
+from tessera.model.values import Json, Text, storable
 
 Stored = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 """A JSON object that was checked when it came in."""
@@ -37,6 +38,11 @@ class Customer(Model):
     first_name: Text | None = None
     last_name: Text | None = None
     phone: Text | None = None
+
+    @model_validator(mode="after")
+    def _storable_names(self) -> Self:
+        storable(self.model_extra)
+        return self
 
 
 class Upsells(Model):
