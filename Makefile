@@ -59,18 +59,27 @@ rotate-keys: .venv/.stamp ## add new keys; older ones verify until they drop out
 
 # --- checking --------------------------------------------------------------------------------------
 
-.PHONY: test check bench openapi
+.PHONY: test check check-python check-types check-arrows check-template bench openapi
 test: ready ## every test: make test ARGS="-k extend"
 	@$(PYTHON) -m pytest tests $(ARGS)
 
-check: ready .tessera/tools/checkov/.stamp ## lint, types, arrows, template
+check: check-python check-arrows check-template check-types ## lint, types, arrows, template
+
+check-python: .venv/.stamp ## ruff
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+check-types: .venv/.stamp node_modules/.stamp ## pyright
 	node_modules/.bin/pyright
+
+check-arrows: .venv/.stamp ## who may import whom
 	.venv/bin/lint-imports
+
+check-template: ready .tessera/tools/checkov/.stamp ## SAM, cfn-lint, checkov on the built template, our own assertions
 	AWS_DEFAULT_REGION=eu-central-1 $(SAM)/sam validate --lint
 	$(SAM)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
-	.tessera/tools/checkov/bin/checkov --quiet --compact --framework cloudformation --file $(BUILT)
+	@$(PYTHON) -m local build
+	.tessera/tools/checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation --file $(BUILT)
 	$(PYTHON) -m pytest -q tests/template
 
 bench: ready ## the benchmarks; JSON into bench/results/
@@ -87,7 +96,8 @@ build: ready ## build functions and layers into .aws-sam/build; only what change
 
 deploy: ready ## build for arm64 and deploy to AWS: STAGE=dev|prod [ARGS=--guided]
 	@$(PYTHON) -m local build --architecture arm64 --folder .aws-sam/arm64/build
-	$(SAM)/sam deploy --template-file .aws-sam/arm64/build/template.yaml --config-env $(patsubst dev,default,$(or $(STAGE),dev)) $(ARGS)
+	$(SAM)/sam deploy --template-file .aws-sam/arm64/build/template.yaml --config-file $(CURDIR)/samconfig.toml \
+	  --config-env $(patsubst dev,default,$(or $(STAGE),dev)) $(ARGS)
 	@$(PYTHON) -m local keys --stage $(or $(STAGE),dev)
 
 # --- environments ----------------------------------------------------------------------------------
