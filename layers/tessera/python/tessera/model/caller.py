@@ -77,9 +77,10 @@ class Caller:
     @staticmethod
     def of(context: Mapping[str, Any]) -> "Caller":
         """Read an authorizer context. An empty or foreign one is nobody: deny by default."""
+        epoch = str(context.get("epoch"))
         caller = Caller(
             session_id=context.get("sessionId", ""),
-            epoch=int(context.get("epoch") or 0),
+            epoch=int(epoch) if epoch.isdecimal() else 0,
             service=context.get("service", ""),
             scopes=frozenset((context.get("scopes") or "").split()),
             by_cookie=context.get("byCookie") == "1",
