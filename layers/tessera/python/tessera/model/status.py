@@ -28,6 +28,4 @@ TRANSITIONS: Mapping[Status, tuple[Status, ...]] = {
 def check_transition(current: Status, wanted: Status) -> None:
     """Raise IllegalTransition unless the arrow exists or nothing changes."""
     if wanted != current and wanted not in TRANSITIONS[current]:
-        raise IllegalTransition(
-            f"{current} does not become {wanted}", status=current, allowed=list(TRANSITIONS[current])
-        )
+        raise IllegalTransition(f"{current} does not become {wanted}", allowed=list(TRANSITIONS[current]))
