@@ -26,7 +26,7 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
     _check_rights(fields, flow, by_service=by_service)
     current = record.attributes()
     return (
-        deltas(current, _within_link(fields, current))
+        deltas(current, _emptied(_within_link(fields, current)))
         | _moved(record, fields, flow)
         | _transition(record, fields)
         | touched(record, now)
@@ -52,6 +52,17 @@ def _within_link(fields: dict[str, Any], current: dict[str, Any]) -> dict[str, A
     return fields | {"customer": {name: None for name in current["customer"] if name != "customerId"}}
 
 
+def _emptied(fields: dict[str, Any]) -> dict[str, Any]:
+    """The lists that a session always shows are emptied, not removed: what is shown must be what is stored."""
+    emptied = dict(fields)
+    if fields.get("completedSteps", ()) is None:
+        emptied["completedSteps"] = []
+    upsells = fields.get("upsells", {})
+    if upsells is None or upsells.get("offers", ()) is None:
+        emptied["upsells"] = {"offers": []}
+    return emptied
+
+
 def _moved(record: Record, fields: dict[str, Any], flow: Flow | None) -> Change:
     """A step may move only from where this decision saw it."""
     if flow is None or not {"currentStep", "completedSteps"} & fields.keys():
@@ -62,6 +73,8 @@ def _moved(record: Record, fields: dict[str, Any], flow: Flow | None) -> Change:
     if step is None:
         raise Invalid.at("/currentStep", "the flow has no place without a step")
     flow.check_move(session.current_step, step, completed or session.completed_steps)
+    if session.current_step is None:
+        return Change(clauses=(Clause(("currentStep",), "absent"),))
     return Change(clauses=(Clause(("currentStep",), "is", session.current_step),))
 
 

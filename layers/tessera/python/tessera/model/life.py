@@ -1,6 +1,7 @@
 """The life of a session: birth, sliding, extension, end. Idle timeout slides, absolute timeout does not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tessera.errors import Invalid, NotYours
@@ -145,4 +146,5 @@ def buried(record: Record, now: Millis) -> dict[str, Any]:
         expires_at=record.session.expires_at,
         absolute_expires_at=record.session.absolute_expires_at,
     )
-    return Record(stone, record.idle_seconds, record.retention_seconds, record.epoch).attributes()
+    # It remembers its parts: the clean-up may crash before it has deleted them.
+    return replace(record, session=stone, refresh=None, claims={}).attributes()

@@ -1,8 +1,6 @@
 """JSON merge patch (RFC 7396): as a whole, and as the smallest set of deltas that has the same effect."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from tessera.model.changes import Change, Clause, Path
@@ -36,7 +34,10 @@ def deltas(current: Mapping[str, Any], patch: Mapping[str, Any]) -> Change:
     parts = list(_walk(current, patch, ()))
     if _weight(parts) > MAX_WEIGHT:
         parts = list(_whole_fields(current, patch))
-    return reduce(or_, parts, Change())
+    change = Change()
+    for part in parts:
+        change |= part
+    return change
 
 
 def _weight(parts: Sequence[Change]) -> int:

@@ -1,0 +1,147 @@
+"""Fakes with behaviour: a clock that one moves, a secret that counts looks, clients and tables that fail on demand."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tessera.errors import Unavailable
+from tessera.model.clock import SECOND, Millis
+from tessera.stores.table import Table
+from tessera.tokens.keyring import Keys, new_ring
+
+START: Millis = 1_795_169_000_000
+"""A Friday in November 2026, some minutes past the hour."""
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now: Millis = START) -> None:
+        self.now = now
+
+    def __call__(self) -> Millis:
+        return self.now
+
+    def forward(self, seconds: float = 0, *, ms: Millis = 0) -> Millis:
+        """Move on; return the new time."""
+        self.now += int(seconds * SECOND) + ms
+        return self.now
+
+
+class FakeSecret:
+    """The secret with the key ring: `looks` counts those that went past the cache to Secrets Manager."""
+
+    def __init__(self, ring: Mapping[str, Any] | None = None) -> None:
+        self.ring: Mapping[str, Any] = ring or new_ring(START)
+        self.looks = 0
+        self._cached = self.ring
+
+    def fetch(self, fresh: bool) -> str:
+        if fresh:
+            self.looks += 1
+            self._cached = self.ring
+        return json.dumps(self._cached)
+
+    def keys(self, clock: Callable[[], Millis]) -> Keys:
+        """Return a container's view of the secret."""
+        return Keys(self.fetch, clock)
+
+
+class Crash(Exception):
+    """The container died here."""
+
+
+class CrashingTable:
+    """A table before which the container dies: at its call number `at`, counted from 0, and at all later ones.
+
+    With `after` it dies when the call has been done, before anybody hears of it.
+    """
+
+    def __init__(self, table: Table, at: int, *, after: bool = False) -> None:
+        self._table, self._left, self._after = table, at, after
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._left -= 1
+            if self._left < 0 and not (self._after and self._left == -1):
+                raise Crash
+            answer = getattr(self._table, verb)(*arguments, **options)
+            # A query is a generator: what it reads counts as one call.
+            answer = list(answer) if verb == "query" else answer
+            if self._left < 0:
+                raise Crash
+            return answer
+
+        return call
+
+
+class InterruptedTable:
+    """A table where others act in between: `meanwhile` is called once, before the first call of `verb`."""
+
+    def __init__(self, table: Table, verb: str, meanwhile: Callable[[], object]) -> None:
+        self._table, self._verb, self._meanwhile = table, verb, meanwhile
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb == self._verb:
+            self._verb = ""
+            self._meanwhile()
+        return getattr(self._table, verb)
+
+
+class FailingTable:
+    """A table that can be switched off."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.down = False
+        self.calls: defaultdict[str, int] = defaultdict(int)
+
+    def __getattr__(self, verb: str) -> Any:
+        self.calls[verb] += 1
+        if self.down:
+            raise Unavailable
+        return getattr(self._table, verb)
+
+
+class StingyClient:
+    """A DynamoDB client whose batches do only `at_once` keys each time and give the rest back as unprocessed."""
+
+    def __init__(self, client: Any, at_once: int) -> None:
+        self._client, self._at_once = client, at_once
+        self.requests: list[int] = []
+        """The sizes of the batches that were asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> Any:  # noqa: N803 - the SDK's name
+        ((table, request),) = RequestItems.items()
+        self.requests.append(len(request["Keys"]))
+        done, left = request["Keys"][: self._at_once], request["Keys"][self._at_once :]
+        answer = self._client.batch_get_item(RequestItems={table: {**request, "Keys": done}})
+        return {**answer, "UnprocessedKeys": {table: {**request, "Keys": left}} if left else {}}
+
+    def batch_write_item(self, *, RequestItems: dict[str, Any]) -> Any:  # noqa: N803 - the SDK's name
+        ((table, request),) = RequestItems.items()
+        self.requests.append(len(request))
+        done, left = request[: self._at_once], request[self._at_once :]
+        answer = self._client.batch_write_item(RequestItems={table: done}) if done else {}
+        return {**answer, "UnprocessedItems": {table: left} if left else {}}
+
+
+class RefusingClient:
+    """A DynamoDB client that answers everything with one error of AWS, or with none at all."""
+
+    def __init__(self, code: str | None, **details: Any) -> None:
+        self._code, self._details = code, details
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def refuse(**_: Any) -> Any:
+            if self._code is None:
+                raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+            raise ClientError({"Error": {"Code": self._code}, **self._details}, operation)
+
+        return refuse
