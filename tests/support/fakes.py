@@ -1,4 +1,4 @@
-"""Fakes with behaviour: a clock that one moves, a secret that counts looks, clients and tables that fail on demand."""
+"""Fakes with behaviour: a clock that one moves, a secret that counts looks, clients and tables that fail."""
 
 import json
 from collections import defaultdict

@@ -91,7 +91,7 @@ def test_who_has_a_name_is_known(caller: Caller) -> None:
     ],
 )
 def test_where_nobody_may_call_too(caller: Caller, becomes: Caller | type[Problem]) -> None:
-    """A session is nobody there; a service stays one; a forged token is refused, a cookie that came along is not."""
+    """A session is nobody there; a service stays one; a forged token is refused, a cookie is not."""
     if isinstance(becomes, Caller):
         assert caller.anonymous() == becomes
     else:

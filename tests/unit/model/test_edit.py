@@ -109,8 +109,24 @@ def test_a_removed_list_does_not_stand_in_the_way_of_a_huge_patch() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["id", "kind", "version", "createdAt", "updatedAt", "lastActivityAt", "expiresAt", "absoluteExpiresAt"]
-    + ["conversationId", "epoch", "refreshHash", "claims", "pk", "customerId", "idleSeconds", "unknown"],
+    [
+        "id",
+        "kind",
+        "version",
+        "createdAt",
+        "updatedAt",
+        "lastActivityAt",
+        "expiresAt",
+        "absoluteExpiresAt",
+        "conversationId",
+        "epoch",
+        "refreshHash",
+        "claims",
+        "pk",
+        "customerId",
+        "idleSeconds",
+        "unknown",
+    ],
 )
 def test_read_only_and_unknown_fields_are_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="extra_forbidden"):

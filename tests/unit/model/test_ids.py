@@ -25,8 +25,18 @@ def test_ids_do_not_repeat() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ses_", "ses_" + "a" * 25, "ses_" + "a" * 27, "SES_" + "a" * 26, "ses_" + "A" * 26]
-    + ["ses_" + "a" * 25 + "1", "ses_" + "a" * 26 + "\n", " ses_" + "a" * 26, "ses-" + "a" * 26],
+    [
+        "",
+        "ses_",
+        "ses_" + "a" * 25,
+        "ses_" + "a" * 27,
+        "SES_" + "a" * 26,
+        "ses_" + "A" * 26,
+        "ses_" + "a" * 25 + "1",
+        "ses_" + "a" * 26 + "\n",
+        " ses_" + "a" * 26,
+        "ses-" + "a" * 26,
+    ],
 )
 def test_what_is_not_exactly_of_that_shape_is_no_id(text: str) -> None:
     assert not is_session_id(text)

@@ -147,10 +147,10 @@ def test_an_expired_session_takes_no_write(later: int) -> None:
 
 def test_nor_does_one_that_was_buried_meanwhile() -> None:
     record = session()
+    stone = Record.of({**record.attributes(), "status": "expired"})
     for change in (touched(record, START), extended(record, 60, START)):
         with pytest.raises(Stale):
-            stone = {**record.attributes(), "status": "expired"}
-            written(Record.of(stone), change)
+            written(stone, change)
 
 
 @given(st.integers(1, 10**9))

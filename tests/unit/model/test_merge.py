@@ -97,8 +97,7 @@ def test_two_writers_of_the_same_fields_end_as_one_after_the_other_or_learn_that
     after_one = merge_patch(document, one)
     try:
         result = applied(document, first, second)
-    except Stale as stale:
-        assert stale.found is not None
+    except Stale:
         result = applied(after_one, deltas(after_one, other))
     assert result == merge_patch(after_one, other)
 

@@ -25,8 +25,24 @@ def test_a_json_value_is_stored_as_it_is(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [10**38 - 1, -(10**38) + 1, 1e-130, -1e-130, 9.9e125, 0, 0.0, -0.0, "", [], {}, "\0", "🜁", [None]]
-    + [nested(MAX_DEPTH), {"k" * MAX_KEY: 1}],
+    [
+        10**38 - 1,
+        -(10**38) + 1,
+        1e-130,
+        -1e-130,
+        9.9e125,
+        0,
+        0.0,
+        -0.0,
+        "",
+        [],
+        {},
+        "\0",
+        "🜁",
+        [None],
+        nested(MAX_DEPTH),
+        {"k" * MAX_KEY: 1},
+    ],
 )
 def test_up_to_the_limits_it_is_storable(value: Any) -> None:
     assert storable(value) is value
@@ -34,8 +50,25 @@ def test_up_to_the_limits_it_is_storable(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [10**38, -(10**38), 1e126, -1e126, 1e-131, 5e-324, float("nan"), float("inf"), float("-inf")]
-    + ["\ud800", {"\udfff": 1}, {"": 1}, {"k" * (MAX_KEY + 1): 1}, nested(MAX_DEPTH + 1), object(), b"x", {1, 2}],
+    [
+        10**38,
+        -(10**38),
+        1e126,
+        -1e126,
+        1e-131,
+        5e-324,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        "\ud800",
+        {"\udfff": 1},
+        {"": 1},
+        {"k" * (MAX_KEY + 1): 1},
+        nested(MAX_DEPTH + 1),
+        object(),
+        b"x",
+        {1, 2},
+    ],
 )
 def test_beyond_them_it_is_refused(value: Any) -> None:
     for place in (value, [value], {"a": value}):

@@ -51,8 +51,7 @@ def _walk(current: Mapping[str, Any], patch: Mapping[str, Any], above: Path) -> 
         path = (*above, key)
         found = current.get(key)
         if value is None:
-            if key in current:
-                yield Change(remove=frozenset({path}), clauses=_inside(above))
+            yield Change(remove=frozenset({path}), clauses=_inside(above))
         elif not isinstance(value, dict):
             yield Change({path: value}, clauses=_inside(above))
         elif isinstance(found, dict):
