@@ -21,7 +21,7 @@ export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 # --- running ---------------------------------------------------------------------------------------
 
@@ -41,9 +41,13 @@ reset: .venv/.stamp ## stop and empty the state
 logs: .venv/.stamp ## tail the logs of a running system
 	@$(PYTHON) -m local logs
 
-.PHONY: invoke token keys rotate-keys
+.PHONY: invoke sam-local token keys rotate-keys
 invoke: ready ## one built function through Lambda's runtime: FN=sessions/get [EVENT=path]
 	@$(PYTHON) -m local invoke $(or $(FN),$(error say which function: make invoke FN=sessions/get)) $(EVENT)
+
+sam-local: ready ## write what `sam local invoke` needs, for those who have Docker
+	@$(PYTHON) -m local build
+	@$(PYTHON) -m local container
 
 # On the embedded AWS; with STAGE=prod on the real one.
 AT := $(if $(STAGE),--stage $(STAGE))

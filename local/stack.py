@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from local import keys, ports, process
+from local import keyring, ports, process
 from local.build import Build
 from local.clients import Clients
 from local.deploy import STACK, deploy
@@ -92,7 +92,7 @@ class Stack:
 
     def _deploy(self) -> None:
         self.notes = deploy(self.build, self.clients, self.engine.folder, self._parameters)
-        keys.ensure(self.clients, self.deployed())
+        keyring.ensure(self.clients, self.deployed())
 
     def _endpoints(self) -> Endpoints:
         deployed = self.deployed()
@@ -103,5 +103,5 @@ class Stack:
             region=REGION,
             table=deployed.outputs["TableName"],
             bucket=deployed.outputs["BucketName"],
-            admin_token=keys.token(self.clients, deployed, ["admin"]),
+            admin_token=keyring.token(self.clients, deployed, ["admin"]),
         )
