@@ -37,7 +37,7 @@ def create(wanted: Annotated[CreateSession, Body()], exchange: ExchangeDep) -> R
     if caller.is_service:
         caller.require(Scope.SESSIONS_WRITE)
     session_id = exchange.new_session_id or new_session_id()
-    refresh_token, refresh = RefreshToken.first(graph.keys.ring(), session_id)
+    refresh_token, refresh = RefreshToken.first(graph.keys.ring().sealer(graph.clock()), session_id)
     record = born(
         session_id,
         wanted,

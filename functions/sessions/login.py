@@ -34,7 +34,8 @@ def login(
     """Link it under new credentials: every older token and cookie of the session dies."""
     access.caller.require(Scope.SESSIONS_WRITE)
     target = access.target(session_id, Scope.SESSIONS_WRITE)
-    refresh_token, refresh = RefreshToken.first(exchange.graph.keys.ring(), target)
+    graph = exchange.graph
+    refresh_token, refresh = RefreshToken.first(graph.keys.ring().sealer(graph.clock()), target)
     record = access.change(
         session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)
     )

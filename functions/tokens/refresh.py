@@ -48,7 +48,7 @@ def _rotate(exchange: Exchange, token: RefreshToken) -> tuple[Record, RefreshTok
 
     def successor(record: Record) -> RefreshToken:
         family = record.refresh.family if record.refresh else ""
-        return RefreshToken.issue(ring, token.session_id, family, token.generation + 1)
+        return RefreshToken.issue(ring.sealer(graph.clock()), token.session_id, family, token.generation + 1)
 
     def decide(record: Record) -> Change:
         now = graph.clock()

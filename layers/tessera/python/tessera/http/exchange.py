@@ -123,7 +123,7 @@ class Exchange:
         telemetry.observe(tiers)
         self._log(status)
         telemetry.flush()
-        return {**answer, "headers": headers}
+        return {**answer, "headers": headers, "body": answer["body"] or ""}
 
     def _log(self, status: int) -> None:
         telemetry, named = self.graph.telemetry, self.named_session

@@ -44,12 +44,12 @@ def rotated(record: Record, presented: Presented, successor_hash: str, now: Mill
     refresh = record.refresh
     if refresh is None:
         raise TokenRevoked
-    if presented.hash == refresh.hash:
+    if presented.hash == refresh.hash or (presented.genuine and presented.generation == refresh.generation):
         recent = [at for at in refresh.rotated_at if now - at <= GRACE][-_REMEMBERED:]
         following = Refresh(successor_hash, refresh.family, refresh.generation + 1, (*recent, now))
-        present = Clause(("refreshHash",), "is", presented.hash)
+        present = Clause(("refreshHash",), "is", refresh.hash)
         return _credentials(following) | Change(clauses=(present,)) | touched(record, now)
-    if not presented.genuine or presented.generation >= refresh.generation:
+    if not presented.genuine or presented.generation > refresh.generation:
         raise TokenRevoked
     if _in_grace(refresh, presented.generation, now):
         return Change(clauses=(_same_epoch(record),)) | touched(record, now)

@@ -1,10 +1,11 @@
 """The key ring: signing keys and root secrets, kept as one JSON document in Secrets Manager.
 
-    {"signing": [{"kid", "activeFrom", "jwk"}…], "roots": [{"kid", "secret"}…]}
+    {"signing": [{"kid", "activeFrom", "jwk"}…], "roots": [{"kid", "activeFrom", "secret"}…]}
 
-Newest first. A signing key is published before it signs (`activeFrom`), so that whoever has cached our JWKS
-knows it in time; old keys verify until they are dropped. Root secrets are never used themselves: each purpose
-derives its own key (cookie, answers, refresh tokens, addresses).
+Newest first. A key is there for an hour before it is used (`activeFrom`): whoever has cached our JWKS knows it in
+time, and all containers, which cache the ring, begin to use it together. Old keys serve until they are dropped.
+Root secrets are never used themselves: each purpose derives its own key (cookies, answers, refresh tokens,
+addresses).
 """
 
 import base64
@@ -19,7 +20,7 @@ from tessera.errors import Misconfigured
 from tessera.model.clock import HOUR_SECONDS, SECOND, Clock, Millis
 
 PUBLISHED_BEFORE_USE: Millis = HOUR_SECONDS * SECOND
-"""How long a new signing key is in the JWKS before it signs; the JWKS may be cached this long."""
+"""How long a new key is on the ring before it is used; the JWKS may be cached this long."""
 
 PATIENCE: Millis = 10 * SECOND
 """The least time between two looks at Secrets Manager for a key that is not on the ring."""
@@ -54,6 +55,7 @@ class Root:
     """A root secret of 256 bits."""
 
     kid: str
+    active_from: Millis
     secret: bytes
 
     def derive(self, purpose: str) -> bytes:
@@ -79,7 +81,7 @@ class KeyRing:
         try:
             ring: Any = json.loads(document)
             signing = tuple(SigningKey(k["kid"], k["activeFrom"], k["jwk"]) for k in ring["signing"])
-            roots = tuple(Root(r["kid"], _bytes(r["secret"])) for r in ring["roots"])
+            roots = tuple(Root(r["kid"], r["activeFrom"], _bytes(r["secret"])) for r in ring["roots"])
         except (ValueError, KeyError, TypeError) as error:
             raise Misconfigured("the keys secret holds no key ring: run `make keys`") from error
         if not signing or not roots:
@@ -87,12 +89,16 @@ class KeyRing:
         return KeyRing(signing, roots)
 
     def signer(self, now: Millis) -> SigningKey:
-        """Return the newest key that may sign already."""
-        return next((key for key in self.signing if key.active_from <= now), self.signing[-1])
+        """Return the newest signing key that may be used already."""
+        return _active(self.signing, now)
 
     def verifier(self, kid: str) -> SigningKey | None:
         """Return the key of that id."""
         return next((key for key in self.signing if key.kid == kid), None)
+
+    def sealer(self, now: Millis) -> Root:
+        """Return the newest root that may be used already."""
+        return _active(self.roots, now)
 
     def root(self, kid: str) -> Root | None:
         """Return the root of that id."""
@@ -130,15 +136,20 @@ class Keys:
 
 def new_ring(now: Millis) -> dict[str, Any]:
     """Make a first ring, whose keys are active at once."""
-    return {"signing": [_new_signing_key(now)], "roots": [_new_root()]}
+    return {"signing": [_new_signing_key(now)], "roots": [_new_root(now)]}
 
 
 def rotated(ring: Mapping[str, Any], now: Millis) -> dict[str, Any]:
     """Put a new signing key and a new root in front, drop what is older than the newest `KEPT`."""
+    active_from = now + PUBLISHED_BEFORE_USE
     return {
-        "signing": [_new_signing_key(now + PUBLISHED_BEFORE_USE), *ring["signing"]][:KEPT],
-        "roots": [_new_root(), *ring["roots"]][:KEPT],
+        "signing": [_new_signing_key(active_from), *ring["signing"]][:KEPT],
+        "roots": [_new_root(active_from), *ring["roots"]][:KEPT],
     }
+
+
+def _active[K: (SigningKey, Root)](keys: tuple[K, ...], now: Millis) -> K:
+    return next((key for key in keys if key.active_from <= now), keys[-1])
 
 
 def _new_signing_key(active_from: Millis) -> dict[str, Any]:
@@ -149,8 +160,9 @@ def _new_signing_key(active_from: Millis) -> dict[str, Any]:
     return {"kid": _new_kid(), "activeFrom": active_from, "jwk": kept}
 
 
-def _new_root() -> dict[str, str]:
-    return {"kid": _new_kid(), "secret": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}
+def _new_root(active_from: Millis) -> dict[str, Any]:
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return {"kid": _new_kid(), "activeFrom": active_from, "secret": secret}
 
 
 def _new_kid() -> str:

@@ -30,15 +30,15 @@ class RefreshToken:
     secret: str
 
     @staticmethod
-    def issue(ring: KeyRing, session_id: str, family: str, generation: int) -> "RefreshToken":
+    def issue(root: Root, session_id: str, family: str, generation: int) -> "RefreshToken":
         """Make the token of a generation."""
-        return RefreshToken(session_id, generation, _secret(ring.roots[0], session_id, family, generation))
+        return RefreshToken(session_id, generation, _secret(root, session_id, family, generation))
 
     @staticmethod
-    def first(ring: KeyRing, session_id: str) -> "tuple[RefreshToken, Refresh]":
+    def first(root: Root, session_id: str) -> "tuple[RefreshToken, Refresh]":
         """Begin a family: its first token, and what is stored of it."""
         family = secrets.token_hex(_FAMILY_BYTES)
-        token = RefreshToken.issue(ring, session_id, family, 0)
+        token = RefreshToken.issue(root, session_id, family, 0)
         return token, Refresh(token.hash, family)
 
     @staticmethod

@@ -8,6 +8,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from tessera.errors import TokenInvalid
+from tessera.model.clock import Clock
 from tessera.tokens.access import known
 from tessera.tokens.keyring import Keys, Root
 
@@ -17,12 +18,12 @@ _ALGORITHM, _ENCRYPTION = "dir", "A256GCM"
 class Seal:
     """Seals JSON values for one purpose; a value sealed for another purpose does not open."""
 
-    def __init__(self, keys: Keys, purpose: str) -> None:
-        self._keys, self._purpose = keys, purpose
+    def __init__(self, keys: Keys, purpose: str, clock: Clock) -> None:
+        self._keys, self._purpose, self._clock = keys, purpose, clock
 
     def close(self, value: Any) -> str:
-        """Encrypt the value under the newest root."""
-        root = self._keys.ring().roots[0]
+        """Encrypt the value under the newest root in use."""
+        root = self._keys.ring().sealer(self._clock())
         header = {"alg": _ALGORITHM, "enc": _ENCRYPTION, "kid": root.kid}
         return jwe.encrypt_compact(header, json.dumps(value).encode(), self._key(root))
 
