@@ -1,0 +1,53 @@
+"""Fixtures: a clock that stands still, a service on a table in memory, and what it writes to its log."""
+
+import json
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.functions.service import Service
+from tests.support.fakes import FakeClock
+
+_numbers = count()
+
+
+@dataclass
+class Output:
+    """What the service has written since one looked last: lines of JSON, logs and EMF records."""
+
+    capsys: pytest.CaptureFixture[str]
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
+
+    def logs(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if "_aws" not in line]
+
+    def metrics(self) -> dict[str, list[float]]:
+        """Return the values of each metric, in their order."""
+        found: dict[str, list[float]] = {}
+        for line in self.lines():
+            for definition in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+                for metric in definition["Metrics"]:
+                    found.setdefault(metric["Name"], []).extend(line[metric["Name"]])
+        return found
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Output:
+    """A service name of its own gives each test a logger of its own, on the standard output of the test."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"tessera-{next(_numbers)}")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tessera")
+    return Output(capsys)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def service(output: Output, clock: FakeClock) -> Service:  # noqa: ARG001 - its loggers write there
+    return Service(clock)

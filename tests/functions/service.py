@@ -1,0 +1,237 @@
+"""The whole service in this process: every handler on one graph of fakes, called with the sample events.
+
+A call goes the way of a request: the authorizer judges it, its context goes into the event, the handler answers.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from local.openapi.handlers import load
+from local.paths import EVENTS, FUNCTIONS
+from tessera.settings import Settings
+from tessera.stores.memory import MemoryTable
+from tessera.stores.table import Table
+from tessera.stores.tiers import L2, Tiers
+from tessera.tokens.cookie import NAME
+from tessera.wiring import Graph
+from tests.support.fakes import FakeClock, FakeSecret
+
+ENVIRONMENT = {
+    "TABLE_NAME": "tessera-test",
+    "KEYS_SECRET": "tessera-test-keys",
+    "ISSUER": "tessera-test",
+    "AUDIENCE": "tessera",
+    "ALLOWED_ORIGINS": "https://shop.example,http://localhost:*",
+    "RATE_LIMITS": "off",
+    "LOG_SALT": "salt",
+    "METRICS_FLUSH_SECONDS": "0",
+}
+ORIGIN = "https://shop.example"
+CSRF = {"origin": ORIGIN, "x-tessera-csrf": "1"}
+UNKNOWN = "ses_k3v7q2m5x4n6b7c2d3f4g5h6j7"
+"""The session id of the sample events: well-formed and of nobody."""
+
+_SAMPLE: Any = object()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What API Gateway would pass on."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    cookies: list[str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def slug(self) -> str:
+        """Return what kind of problem it is; asserts that it is a proper one."""
+        problem = self.json
+        assert self.headers["Content-Type"] == "application/problem+json", self.headers
+        assert problem["status"] == self.status
+        assert problem["title"]
+        return problem["type"].removeprefix("/problems/")
+
+    @property
+    def problem(self) -> tuple[int, str]:
+        return self.status, self.slug
+
+
+class Context:
+    """Lambda's context, with some time left."""
+
+    def __init__(self, milliseconds: int = 10_000) -> None:
+        self.milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
+
+
+class TimedTable:
+    """A table whose time counts to L2, as DynamoDB's does."""
+
+    def __init__(self, table: Table, tiers: Tiers) -> None:
+        self._table, self._tiers = table, tiers
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self._tiers.timed(L2):
+                return getattr(self._table, verb)(*arguments, **options)
+
+        return call
+
+
+@dataclass
+class Service:
+    """One container of every function, on one graph."""
+
+    clock: FakeClock
+    secret: FakeSecret = field(default_factory=FakeSecret)
+    table: Table = field(default_factory=MemoryTable)
+    client: Any = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        self._handlers: dict[str, Any] = {}
+
+    @cached_property
+    def graph(self) -> Graph:
+        tiers = Tiers()
+        return Graph(
+            settings=Settings.of({**ENVIRONMENT, **self.environment}),
+            table=TimedTable(self.table, tiers),
+            tiers=tiers,
+            fetch_keys=self.secret.fetch,
+            clock=self.clock,
+            client=self.client,
+        )
+
+    def another(self, **environment: str) -> "Service":
+        """Return other containers on the same table and keys."""
+        return Service(self.clock, self.secret, self.table, self.client, {**self.environment, **environment})
+
+    def handler(self, name: str) -> Any:
+        """Return the handler of a function, loaded anew for this service and wired to its graph."""
+        if name not in self._handlers:
+            handler = load(FUNCTIONS / f"{name}.py").handler
+            handler.container.wire(self.graph)
+            self._handlers[name] = handler
+        return self._handlers[name]
+
+    def call(
+        self,
+        name: str,
+        session_id: str | None = None,
+        *,
+        token: str | None = None,
+        cookie: str | None = None,
+        body: Any = _SAMPLE,
+        text: str | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        authorizer: Mapping[str, Any] | None = _SAMPLE,
+        context: Context | None = None,
+        **event: Any,
+    ) -> Answer:
+        """Send the sample event of a function, with these things otherwise.
+
+        `body` is JSON, `text` any text in its place; `authorizer` is a context in place of the authorizer's own.
+        """
+        request = sample(name) | event
+        if session_id is not None:
+            _name_session(request, session_id)
+        request["headers"] |= ({"authorization": f"Bearer {token}"} if token else {}) | dict(headers or {})
+        if cookie is not None:
+            request["cookies"] = ["theme=dark", f"{NAME}={cookie}"]
+        if query is not None:
+            request |= {"queryStringParameters": dict(query), "rawQueryString": urlencode(query)}
+        if text is not None or body is not _SAMPLE:
+            request["body"] = json.dumps(body) if text is None else text
+        if body is None:
+            del request["body"]
+        self._authorize(request, authorizer)
+        answer = self.handler(name)(deepcopy(request), context or Context())
+        return Answer(answer["statusCode"], answer["headers"], answer["body"] or "", answer["cookies"])
+
+    def authorize(self, cookies: Sequence[str] = (), **headers: str) -> dict[str, str]:
+        """Return the context that the authorizer gives a request with these cookies and headers."""
+        request = sample("tokens/authorize") | {"cookies": list(cookies)}
+        request["headers"] |= headers
+        return self.handler("tokens/authorize")(request, Context())["context"]
+
+    def _authorize(self, request: dict[str, Any], authorizer: Mapping[str, Any] | None) -> None:
+        """Public routes have no authorizer; all others have its word."""
+        if authorizer is not _SAMPLE:
+            request["requestContext"]["authorizer"] = authorizer
+        elif "authorizer" in request["requestContext"]:
+            asked = {"headers": request["headers"], "cookies": request.get("cookies", [])}
+            judged = self.handler("tokens/authorize")(sample("tokens/authorize") | asked, Context())
+            request["requestContext"]["authorizer"] = {"lambda": judged["context"]}
+
+    def create(self, **body: Any) -> "Owner":
+        """Create a session as a browser would."""
+        answer = self.call("sessions/create", body=body)
+        assert answer.status == 201, answer.text
+        return Owner.of(answer)
+
+    def login(self, owner: "Owner", customer_id: str) -> "Owner":
+        """Link a session to a customer."""
+        answer = self.call(
+            "sessions/login", owner.id, token=self.service_token(), body={"customerId": customer_id}
+        )
+        assert answer.status == 200, answer.text
+        return Owner.of(answer)
+
+    def service_token(self, *scopes: str) -> str:
+        """Mint a service token; an admin's by default."""
+        return self.graph.access_tokens.for_service("shop", scopes or ("admin",), 900)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a session: its id and credentials."""
+
+    id: str
+    token: str
+    refresh_token: str
+    cookie: str
+    session: dict[str, Any]
+
+    @staticmethod
+    def of(answer: Answer) -> "Owner":
+        """Take them from the answer that gave them."""
+        tokens, session = answer.json["tokens"], answer.json["session"]
+        return Owner(
+            session["id"],
+            tokens["accessToken"],
+            tokens["refreshToken"],
+            cookie_value(answer.cookies[0]) if answer.cookies else "",
+            session,
+        )
+
+
+def cookie_value(cookie: str) -> str:
+    """Return the value of a Set-Cookie header of ours."""
+    name, _, value = cookie.partition(";")[0].partition("=")
+    assert name == NAME
+    return value
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Return the sample event of a function."""
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def _name_session(request: dict[str, Any], session_id: str) -> None:
+    path = request["rawPath"].replace(UNKNOWN, session_id)
+    request |= {"rawPath": path, "pathParameters": {"sessionId": session_id}}
+    request["requestContext"]["http"]["path"] = path
