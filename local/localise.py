@@ -13,6 +13,8 @@ type Resource = dict[str, Json]
 type Template = dict[str, Json]
 
 HTTP_API_ID = "tessera"
+PATIENCE = 60
+"""Seconds that a function has at least: a burst starts a process for each call at once, on a few cores."""
 _METHODS = {"get", "put", "post", "patch", "delete", "head", "options", "x-amazon-apigateway-any-method"}
 _INTEGRATION = "x-amazon-apigateway-integration"
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
@@ -34,6 +36,8 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
     for logical_id, api in [*_of_type(resources, "AWS::ApiGatewayV2::Api")]:
         if "Body" in api["Properties"]:
             resources |= _write_out(logical_id, api, origins)
+    for _, function in _of_type(resources, "AWS::Lambda::Function"):
+        function["Properties"]["Timeout"] = max(function["Properties"].get("Timeout", 3), PATIENCE)
     for logical_id in [*resources]:
         if (reason := _unsupported(resources[logical_id], types)) is not None:
             del resources[logical_id]
