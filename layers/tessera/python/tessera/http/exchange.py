@@ -149,5 +149,5 @@ def _normalised(event: Event, headers: Mapping[str, str], prefix: str) -> Event:
     prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
     if prefix and raw_path.startswith(f"{prefix}/"):
         raw_path = raw_path.removeprefix(prefix)
-    media_type = {"content-type": "application/json"} if event.get("body") else {}
-    return {**event, "headers": {**headers, **media_type}, "rawPath": raw_path}
+    # The media type is judged in `body.read`; the resolver knows one only, also where there is no body.
+    return {**event, "headers": {**headers, "content-type": "application/json"}, "rawPath": raw_path}
