@@ -25,6 +25,8 @@ class Engine:
 
     folder: Path
     port: int
+    enforce: bool = False
+    """Whether each function may do what its policy grants and no more, as on AWS; wants `CREDENTIALS` of callers."""
 
     @property
     def url(self) -> str:
@@ -82,6 +84,7 @@ class Engine:
             "TMPDIR": str(self.folder / "tmp"),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            "AUTH": "true" if self.enforce else "false",
             "LOG_LEVEL": "WARNING",
             "DOCKER_HOST": "unix:///nonexistent",  # functions run as processes; no search for containers
         }

@@ -38,6 +38,10 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
             resources |= _write_out(logical_id, api, origins)
     for _, function in _of_type(resources, "AWS::Lambda::Function"):
         function["Properties"]["Timeout"] = max(function["Properties"].get("Timeout", 3), PATIENCE)
+    for secret, _ in [*_of_type(resources, "AWS::SecretsManager::Secret")]:
+        # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
+        arn = {"Fn::GetAtt": [secret, "Arn"]}
+        result.template["Resources"] = resources = _replacing({"Ref": secret}, arn, resources)
     for logical_id in [*resources]:
         if (reason := _unsupported(resources[logical_id], types)) is not None:
             del resources[logical_id]
@@ -82,6 +86,19 @@ def _write_out(logical_id: str, api: Resource, origins: Sequence[str]) -> dict[s
             if method in _METHODS:
                 written |= _route(logical_id, path, method, operation)
     return written
+
+
+def _replacing(old: Json, new: Json, node: Json) -> Json:
+    """Put `new` in place of `old` everywhere in `node`."""
+    if node == old:
+        return new
+    match node:
+        case [*children]:
+            return [_replacing(old, new, child) for child in children]
+        case {**children}:
+            return {name: _replacing(old, new, child) for name, child in children.items()}
+        case _:
+            return node
 
 
 def _allowing(origins: Sequence[str], node: Json) -> Json:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,7 +36,7 @@ class Tail:
 
     def lines(self) -> Iterator[str]:
         """Yield what was logged since the last call, in time order."""
-        news = sorted(self._news())
+        news = sorted(self._news(), key=itemgetter(0))
         for moment, function, message in news:
             if (text := readable(message)) is not None:
                 yield f"{_clock(moment)} {function:20} {text}"

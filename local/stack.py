@@ -36,7 +36,7 @@ class Stack:
         folder = state / "aws"
         running = process.started(folder / "ministack.pid")
         known = running.port if running else int(os.environ.get("TESSERA_PORT", ports.DEFAULT))
-        self.engine = Engine(folder, port or known)
+        self.engine = Engine(folder, port or known, enforce=True)
         self.endpoints_file = state / "endpoints.json"
         self.build = build or Build()
         self.notes: list[str] = []
