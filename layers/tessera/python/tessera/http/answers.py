@@ -26,7 +26,7 @@ def session(record: Record) -> Response[Session]:
 
 def session_with_parts(record: Record, parts: dict[str, Any], *, degraded: bool) -> Response[SessionWithParts]:
     """Answer with a session and the parts that were asked for."""
-    whole = SessionWithParts.model_construct(**dict(record.session), **parts, degraded=degraded or None)
+    whole = SessionWithParts(**vars(record.session), **parts, degraded=degraded or None)
     return Response(200, JSON, whole, {"ETag": etag(record)})
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import PlainSerializer, WithJsonSchema
@@ -14,6 +14,7 @@ SECOND: Millis = 1_000
 MINUTE_SECONDS = 60
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive, so that isoformat leaves the offset to us
 
 
 def system_clock() -> Millis:
@@ -23,8 +24,7 @@ def system_clock() -> Millis:
 
 def rfc3339(at: Millis) -> str:
     """The moment as RFC 3339 in UTC with milliseconds, e.g. 2026-11-20T10:00:00.000Z."""
-    seconds, millis = divmod(at, SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
 
 
 Moment = Annotated[

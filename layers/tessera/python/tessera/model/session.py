@@ -89,19 +89,19 @@ class Session(Model):
         return self.customer.customer_id if self.customer else None
 
 
+def _absent(part: object) -> bool:
+    return part is None
+
+
 class SessionWithParts(Session):
-    """A session with the parts that `include` asked for."""
+    """A session with the parts that `include` asked for; those that are absent are left out."""
 
-    data: dict[str, Stored] | None = Field(default=None, description="With include=data: by bucket.")
-    degraded: bool | None = Field(default=None, description="True when L1 stands in for a failing table.")
-
-    @model_serializer(mode="wrap")
-    def _without_absent_parts(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        shown = serialize(self)
-        return {name: value for name, value in shown.items() if value is not None or name not in _PARTS}
-
-
-_PARTS = frozenset({"data", "degraded"})
+    data: dict[str, Stored] | None = Field(
+        default=None, exclude_if=_absent, description="With include=data: by bucket."
+    )
+    degraded: bool | None = Field(
+        default=None, exclude_if=_absent, description="True when L1 stands in for a failing table."
+    )
 
 
 class SessionPage(Model):
