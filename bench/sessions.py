@@ -1,0 +1,65 @@
+"""Sessions to measure with, made as the service makes them, and the events that ask for them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from local.paths import EVENTS
+from tessera.model.bodies import CreateSession
+from tessera.model.clock import Millis
+from tessera.model.ids import new_session_id
+from tessera.model.kinds import kinds
+from tessera.model.life import born
+from tessera.model.record import Record, Refresh
+
+_CUSTOMER = {"firstName": "Ada", "lastName": "Lovelace", "phone": "+44 20 7946 0000"}
+_PRODUCTS = [{"sku": "tea-0001", "name": "Darjeeling", "quantity": 2, "price": 1290}]
+_REFRESH = Refresh("0" * 64, "1" * 32)
+
+
+def checkout(now: Millis, *, idle_seconds: int | None = None, with_data: bool = False) -> Record:
+    """Return a checkout session of a usual size: e-mail, customer, one product."""
+    wanted = CreateSession(
+        kind="checkout",
+        email="ada@example.com",
+        ttl_seconds=idle_seconds,
+        data={"cart": {"note": "gift"}} if with_data else None,
+        customer=_CUSTOMER,
+        products=_PRODUCTS,
+        amount=2580,
+        currency="EUR",
+    )
+    return born(new_session_id(), wanted, kinds=kinds({}), by_service=True, refresh=_REFRESH, now=now)
+
+
+def get_event(record: Record) -> dict[str, Any]:
+    """Return the HTTP API event with which a session reads itself by its own access token."""
+    event = json.loads((EVENTS / "sessions" / "get.json").read_text())
+    path = f"/sessions/{record.id}"
+    event |= {"rawPath": path, "pathParameters": {"sessionId": record.id}, "rawQueryString": ""}
+    event["requestContext"]["http"]["path"] = path
+    event["requestContext"]["authorizer"]["lambda"] = {
+        "sessionId": record.id,
+        "epoch": str(record.epoch),
+        "service": "",
+        "scopes": "",
+        "byCookie": "",
+        "refusal": "",
+    }
+    del event["queryStringParameters"]
+    return event
+
+
+@dataclass
+class Context:
+    """What Lambda passes beside the event, as far as anybody reads it."""
+
+    function_name: str = "tessera-bench"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:tessera-bench"
+    aws_request_id: str = "8f5c1f0e-6a5d-4b6e-9c59-5b8f6b1f3a11"
+    milliseconds_left: int = 300_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the time that is left."""
+        return self.milliseconds_left
