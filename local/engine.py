@@ -26,7 +26,7 @@ class Engine:
     folder: Path
     port: int
     enforce: bool = False
-    """Whether each function may do what its policy grants and no more, as on AWS; wants `CREDENTIALS` of callers."""
+    """Whether each function may do what its policy grants and no more; callers then need `CREDENTIALS`."""
 
     @property
     def url(self) -> str:
