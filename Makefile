@@ -87,7 +87,7 @@ check-template: ready .tessera/tools/checkov/.stamp ## SAM, cfn-lint, checkov on
 	$(PYTHON) -m pytest -q tests/template
 
 bench: ready ## the benchmarks; JSON into bench/results/
-	@$(PYTHON) -m bench
+	@$(PYTHON) -m bench $(ARGS)
 
 openapi: .venv/.stamp ## write docs/openapi.json from the handlers
 	@$(PYTHON) -m local.openapi
