@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -105,8 +106,11 @@ class Runtime:
         request = urllib.request.Request(
             f"http://{ports.HOST}:{self._port}/{_INVOCATIONS}", data=json.dumps(event).encode()
         )
-        with urllib.request.urlopen(request) as answer:  # noqa: S310  same
-            payload = json.loads(answer.read() or b"null")
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310  same
+                payload = json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as failed:  # it did not even start
+            payload = json.loads(failed.read())
         logs = self._logged()
         init, duration = _INIT.search(logs), _DURATION.search(logs)
         return Result(
