@@ -29,6 +29,7 @@ KEPT = 4
 """Keys that stay on the ring at a rotation, the new one included."""
 
 _CURVE = "P-256"
+_ROOT_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class KeyRing:
         try:
             ring: Any = json.loads(document)
             signing = tuple(SigningKey(k["kid"], k["activeFrom"], k["jwk"]) for k in ring["signing"])
-            roots = tuple(Root(r["kid"], r["activeFrom"], _bytes(r["secret"])) for r in ring["roots"])
+            roots = tuple(Root(r["kid"], r["activeFrom"], _secret(r["secret"])) for r in ring["roots"])
         except (ValueError, KeyError, TypeError) as error:
             raise Misconfigured("the keys secret holds no key ring: run `make keys`") from error
         if not signing or not roots:
@@ -116,8 +117,8 @@ class Keys:
         """`fetch` returns the secret's value, from a short-lived cache unless it is given True."""
         self._fetch, self._clock = fetch, clock
         self._fresh_at: Millis = 0
-        self._document, self._ring = "", KeyRing((), ())
-        self.ring()
+        self._document = fetch(False)
+        self._ring = KeyRing.of(self._document)
 
     def ring(self, *, fresh: bool = False) -> KeyRing:
         """Return the ring; `fresh` asks for news.
@@ -161,7 +162,7 @@ def _new_signing_key(active_from: Millis) -> dict[str, Any]:
 
 
 def _new_root(active_from: Millis) -> dict[str, Any]:
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(_ROOT_BYTES)).decode()
     return {"kid": _new_kid(), "activeFrom": active_from, "secret": secret}
 
 
@@ -169,5 +170,9 @@ def _new_kid() -> str:
     return secrets.token_hex(6)
 
 
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text)
+def _secret(text: str) -> bytes:
+    """Read a root's secret; anything shorter than 256 bits, or cut short by a bad character, is none."""
+    secret = base64.urlsafe_b64decode(text)
+    if len(secret) != _ROOT_BYTES:
+        raise ValueError(f"a root secret has {_ROOT_BYTES} bytes")
+    return secret
