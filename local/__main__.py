@@ -14,7 +14,15 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; each command carries the function that runs it."""
     top = argparse.ArgumentParser(prog="python -m local")
     adding = top.add_subparsers(required=True)
-    for run in (commands.up, commands.dev, commands.down, commands.reset, commands.logs, commands.container):
+    for run in (
+        commands.up,
+        commands.dev,
+        commands.down,
+        commands.reset,
+        commands.logs,
+        commands.container,
+        commands.env,
+    ):
         adding.add_parser(run.__name__, help=run.__doc__).set_defaults(run=run)
 
     build = adding.add_parser("build", help=commands.build.__doc__)

@@ -19,6 +19,7 @@ from local.build import Build
 from local.clients import Clients
 from local.container import prepare
 from local.deployed import Deployed, require
+from local.endpoints import Endpoints
 from local.engine import CREDENTIALS, REGION
 from local.invoke import Function, Runtime
 from local.logs import Tail
@@ -76,6 +77,14 @@ def container(_: Namespace) -> None:
     print(f"{environment} \\\n.tessera/tools/sam/bin/sam local invoke SessionsGetFunction \\")
     print(f"  -t {template.relative_to(ROOT)} --env-vars {variables.relative_to(ROOT)} \\")
     print("  --docker-network host -e events/sessions/get.json")
+
+
+def env(_: Namespace) -> None:
+    """Print the running stack's address and admin token as shell variables."""
+    stack = Stack()
+    stack.require_running()
+    endpoints = Endpoints.read(stack.endpoints_file)
+    print(f"export TESSERA={endpoints.http} ADMIN={endpoints.admin_token}")
 
 
 def build(arguments: Namespace) -> None:

@@ -21,18 +21,19 @@ from local.trouble import Trouble
 class Stack:
     """The template deployed on an engine of its own.
 
-    `state` is the folder for everything it writes; `port` is the engine's, by default the one it runs on,
-    TESSERA_PORT or 4566; `parameters` override template parameters (`{"RateLimits": "on"}`). Stacks with
-    different folders and ports run side by side.
+    `state` is the folder for everything it writes, by default TESSERA_STATE or .tessera; `port` is the engine's,
+    by default the one it runs on, TESSERA_PORT or 4566; `parameters` override template parameters
+    (`{"RateLimits": "on"}`). Stacks with different folders and ports run side by side.
     """
 
     def __init__(
         self,
-        state: Path = STATE,
+        state: Path | None = None,
         port: int | None = None,
         parameters: Mapping[str, str] | None = None,
         build: Build | None = None,
     ) -> None:
+        state = state or Path(os.environ.get("TESSERA_STATE", STATE))
         folder = state / "aws"
         running = process.started(folder / "ministack.pid")
         known = running.port if running else int(os.environ.get("TESSERA_PORT", ports.DEFAULT))
