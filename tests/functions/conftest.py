@@ -2,15 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import pytest
 
 from tests.functions.service import Service
 from tests.support.fakes import FakeClock
-
-_numbers = count()
 
 
 @dataclass
@@ -37,8 +34,8 @@ class Output:
 
 @pytest.fixture
 def output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Output:
-    """A service name of its own gives each test a logger of its own, on the standard output of the test."""
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"tessera-{next(_numbers)}")
+    """What Powertools reads from the environment, and the standard output that it writes to."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tessera-test")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tessera")
     return Output(capsys)
 

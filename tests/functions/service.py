@@ -4,6 +4,7 @@ A call goes the way of a request: the authorizer judges it, its context goes int
 """
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -90,6 +91,16 @@ class TimedTable:
         return call
 
 
+class Console:
+    """The standard output of the moment: pytest has another one for each phase of a test, the logger keeps one."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
 @dataclass
 class Service:
     """One container of every function, on one graph."""
@@ -106,7 +117,7 @@ class Service:
     @cached_property
     def graph(self) -> Graph:
         tiers = Tiers()
-        return Graph(
+        graph = Graph(
             settings=Settings.of({**ENVIRONMENT, **self.environment}),
             table=TimedTable(self.table, tiers),
             tiers=tiers,
@@ -114,6 +125,8 @@ class Service:
             clock=self.clock,
             client=self.client,
         )
+        graph.telemetry.log.logger_handler.stream = Console()
+        return graph
 
     def another(self, **environment: str) -> "Service":
         """Return other containers on the same table and keys."""

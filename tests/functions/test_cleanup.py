@@ -1,0 +1,206 @@
+"""The clean-up handler: bounded in time, resumable, safe beside others, stopped by no single item."""
+
+from collections.abc import Iterator
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+
+from tessera.errors import Unavailable
+from tessera.stores.keys import CORE, core_key
+from tessera.stores.memory import MemoryTable
+from tests.functions.conftest import Output
+from tests.functions.service import Context, Service
+from tests.support.fakes import Crash, CrashingTable, FailingTable, FakeClock, InterruptedTable
+from tests.support.records import session
+
+PAGE = 500
+
+
+def test_the_expired_are_buried_and_the_living_left_alone(service: Service, clock: FakeClock) -> None:
+    expired = service.create(ttlSeconds=60, email="ada@example.com", data={"a": {}, "b": {}})
+    living = service.create()
+    clock.forward(60)
+    assert _clean(service) == _run(expired=1, deleted=3)  # two buckets and the marker
+    (stone,) = service.table.query(f"SESSION#{expired.id}")
+    assert stone["sk"] == CORE
+    assert stone["status"] == "expired"
+    assert "ada@example.com" not in repr(stone)
+    assert "refreshHash" not in stone
+    assert service.graph.sessions.get(living.id)
+
+
+def test_a_second_run_finds_nothing(service: Service, clock: FakeClock) -> None:
+    service.create(ttlSeconds=60)
+    clock.forward(60)
+    _clean(service)
+    assert _clean(service) == _run()
+
+
+def test_who_slid_away_is_met_again_later(service: Service, clock: FakeClock) -> None:
+    owner = service.create(ttlSeconds=60)
+    clock.forward(30)
+    service.call("sessions/extend", "me", token=owner.token, body={"seconds": 3_600})
+    clock.forward(30)
+    assert _clean(service) == _run(moved=1)
+    assert service.call("sessions/get", "me", token=owner.token).status == 200
+    clock.forward(3_600)
+    assert _clean(service)["expired"] == 1
+
+
+def test_who_was_shortened_is_met_in_time(service: Service, clock: FakeClock) -> None:
+    owner = service.create(kind="chat")
+    service.call("sessions/extend", "me", token=owner.token, body={"seconds": 60})
+    clock.forward(60)
+    assert _clean(service)["expired"] == 1
+
+
+def test_it_stops_before_its_limit_and_goes_on_where_it_stopped(
+    service: Service, output: Output, clock: FakeClock
+) -> None:
+    small = service.another(CLEANUP_SHARDS="1")
+    for _ in range(PAGE + 100):
+        small.graph.sessions.create(session(now=clock(), ttlSeconds=60), {})
+    clock.forward(90)
+    first = _clean(small, [300_000, 19_000])
+    assert first == _run(done=False, expired=PAGE, deleted=PAGE, lag=30)
+    assert output.metrics()["CleanupLagSeconds"] == [30]
+    assert _clean(small) == _run(expired=100, deleted=100)
+    assert output.metrics()["CleanupLagSeconds"] == [0]
+
+
+def test_hours_that_were_left_are_not_forgotten(service: Service, clock: FakeClock) -> None:
+    """The next run begins at the hour that was not done, however much later it comes."""
+    for hours in (1, 2, 3):
+        service.graph.sessions.create(session(now=clock(), ttlSeconds=hours * 3_600), {})
+    clock.forward(4 * 3_600)
+    assert _clean(service, [0]) == _run(done=False, lag=3 * 3_600)
+    clock.forward(60 * 3_600)
+    assert _clean(service)["expired"] == 3
+
+
+def test_two_runs_at_once_count_a_session_once(service: Service, clock: FakeClock) -> None:
+    owners = [service.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]
+    clock.forward(60)
+    runs: list[dict[str, Any]] = []
+    table = InterruptedTable(service.table, "transact", lambda: runs.append(_clean(service)))
+    runs.append(_clean(Service(clock, service.secret, table, environment={"CLEANUP_SHARDS": "1"})))
+    assert sum(run["expired"] for run in runs) == 20
+    assert all(run["done"] for run in runs)
+    for owner in owners:
+        assert [item["sk"] for item in service.table.query(f"SESSION#{owner.id}")] == [CORE]
+
+
+def test_a_writer_that_comes_in_between_keeps_its_session(service: Service, clock: FakeClock) -> None:
+    """Read as expired, and extended before the tombstone: then it lives."""
+    owner = service.create(ttlSeconds=60)
+    key = core_key(owner.id)
+
+    def extend() -> None:
+        service.table._items[key]["expiresAt"] += 3_600_000
+
+    clock.forward(60)
+    run = _clean(Service(clock, service.secret, InterruptedTable(service.table, "transact", extend)))
+    assert run["expired"] == 0
+    assert service.graph.sessions.get(owner.id)
+    clock.forward(3_600)
+    assert _clean(service)["expired"] == 1
+
+
+@pytest.mark.parametrize("at", range(4, 40))
+def test_a_crash_anywhere_is_made_good_by_the_next_run(service: Service, clock: FakeClock, at: int) -> None:
+    owner = service.create(ttlSeconds=60, data={"a": {}, "b": {}})
+    clock.forward(60)
+    crashing = Service(
+        clock, service.secret, CrashingTable(service.table, at), environment={"CLEANUP_SHARDS": "16"}
+    )
+    try:
+        _clean(crashing)
+    except Crash:
+        clock.forward(300)
+        _clean(service)
+    assert [item["sk"] for item in service.table.query(f"SESSION#{owner.id}")] == [CORE]
+    assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
+
+
+def test_what_ttl_swept_away_leaves_no_children(service: Service, clock: FakeClock) -> None:
+    """DynamoDB may have removed the core already; the marker, which has no TTL, leads to the rest."""
+    owner = service.create(ttlSeconds=60, data={"a": {}})
+    clock.forward(60)
+    service.table.delete(core_key(owner.id))
+    assert _clean(service) == _run(deleted=2)
+    assert [*service.table.query(f"SESSION#{owner.id}")] == []
+
+
+def test_a_poisoned_item_blocks_nobody_and_is_tried_again(
+    service: Service, output: Output, clock: FakeClock
+) -> None:
+    poisoned, others = service.create(ttlSeconds=60), [service.create(ttlSeconds=60) for _ in range(5)]
+    item = service.table._items[core_key(poisoned.id)]
+    item["status"] = "nonsense"
+    clock.forward(60)
+    output.lines()
+    assert _clean(service) == _run(expired=5, deleted=5, poisoned=1)
+    lines = output.lines()
+    (told,) = (line for line in lines if line.get("message") == "poisoned item")
+    assert told["level"] == "ERROR"
+    assert told["session"] == service.graph.telemetry.pseudonym(poisoned.id)
+    assert poisoned.id not in repr(lines)
+    assert next(line["Errors"] for line in lines if "Errors" in line) == [1]
+    assert _clean(service) == _run()
+    item["status"] = "pending"
+    clock.forward(3_600)
+    assert _clean(service)["expired"] == 1
+    assert len(others) == 5
+
+
+def test_a_table_that_fails_stops_the_run_for_lambda_to_repeat(service: Service, clock: FakeClock) -> None:
+    table = FailingTable(service.table)
+    failing = Service(clock, service.secret, table)
+    table.down = True
+    with pytest.raises(Unavailable):
+        _clean(failing)
+
+
+def test_a_table_that_will_not_write_leaves_the_page_to_the_next_run(service: Service, clock: FakeClock) -> None:
+    service.create(ttlSeconds=60)
+    clock.forward(90)
+    run = _clean(Service(clock, service.secret, _ReadOnly(service.table)))
+    assert run == _run(done=False, lag=30)
+    assert _clean(service)["expired"] == 1
+
+
+def test_the_first_run_looks_back_two_days(service: Service, clock: FakeClock) -> None:
+    service.create(ttlSeconds=60)
+    clock.forward(47 * 3_600)
+    assert _clean(service)["expired"] == 1
+
+
+class _ReadOnly:
+    """A table that refuses transactions."""
+
+    def __init__(self, table: MemoryTable) -> None:
+        self._table = table
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb == "transact":
+            raise Unavailable
+        return getattr(self._table, verb)
+
+
+class _Times(Context):
+    """A context in which so much time is left at each look; the last figure stays."""
+
+    def __init__(self, times: list[int]) -> None:
+        self._times: Iterator[int] = chain(times, repeat(times[-1]))
+
+    def get_remaining_time_in_millis(self) -> int:
+        return next(self._times)
+
+
+def _clean(service: Service, times: list[int] | None = None) -> dict[str, Any]:
+    return service.handler("lifecycle/cleanup")({}, _Times(times or [300_000]))
+
+
+def _run(**what: Any) -> dict[str, Any]:
+    return {"done": True, "expired": 0, "moved": 0, "deleted": 0, "poisoned": 0, "lag": 0} | what

@@ -1,0 +1,296 @@
+"""Idempotency-Key: the same key and body replay the answer for a day, on a real table."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tessera.stores.dynamodb import DynamoTable
+from tessera.stores.table import Put, Table
+from tessera.stores.tiers import Tiers
+from tests.functions.service import CSRF, Answer, Context, Owner, Service, cookie_value, sample
+from tests.support.engines import dynoxide  # noqa: F401 - a fixture
+from tests.support.fakes import FakeClock
+from tests.support.tables import new_table
+
+KEY = {"idempotency-key": "order-4711"}
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture(scope="module")
+def client(dynoxide: str) -> Any:  # noqa: F811 - same
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=dynoxide,
+        region_name="eu-central-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def service(output: object, clock: FakeClock, client: Any) -> Iterator[Service]:  # noqa: ARG001 - loggers write there
+    with new_table(client) as name:
+        yield Service(
+            clock, table=DynamoTable(client, name, Tiers()), client=client, environment={"TABLE_NAME": name}
+        )
+
+
+def test_a_repeated_creation_is_the_same_session(service: Service) -> None:
+    first, second = (_create(service) for _ in range(2))
+    assert first.status == second.status == 201
+    assert second.json == first.json
+    assert second.cookies == first.cookies
+    assert second.headers["ETag"] == first.headers["ETag"]
+    assert second.headers["Location"] == first.headers["Location"]
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert service.call("sessions/get", "me", token=second.json["tokens"]["accessToken"]).status == 200
+    assert service.call("sessions/get", "me", cookie=cookie_value(second.cookies[0])).status == 200
+
+
+def test_a_replay_is_told_where_it_is_now_not_where_it_was(service: Service) -> None:
+    """Its own correlation id, origin and no-store, not those of the first request."""
+    _create(service, headers={"x-correlation-id": "first", "origin": "http://localhost:1"})
+    replay = _create(service, headers={"x-correlation-id": "second", "origin": "http://localhost:2"})
+    assert replay.headers["X-Correlation-Id"] == "second"
+    assert replay.headers["Access-Control-Allow-Origin"] == "http://localhost:2"
+    assert replay.headers["Cache-Control"] == "no-store"
+
+
+def test_another_body_is_refused(service: Service) -> None:
+    _create(service)
+    answer = _create(service, body={"kind": "chat"})
+    assert answer.problem == (422, "idempotency-key-reused")
+
+
+def test_another_key_or_none_is_another_session(service: Service) -> None:
+    ids = {
+        _create(service).json["session"]["id"],
+        _create(service, headers={"idempotency-key": "order-4712"}).json["session"]["id"],
+        service.create().id,
+        service.create().id,
+    }
+    assert len(ids) == 4
+
+
+def test_callers_do_not_share_keys(service: Service) -> None:
+    """Neither two addresses nor two services nor a service and an address."""
+    shop = service.graph.access_tokens.for_service("shop", ["admin"], 900)
+    crm = service.graph.access_tokens.for_service("crm", ["admin"], 900)
+    answers = [
+        _create(service),
+        _create(service, token=shop),
+        _create(service, token=crm),
+        _from_address(service, "198.51.100.9"),
+    ]
+    assert len({answer.json["session"]["id"] for answer in answers}) == 4
+    assert not any("Idempotency-Replayed" in answer.headers for answer in answers)
+
+
+def test_paths_do_not_share_keys(service: Service) -> None:
+    owner = service.create()
+    for name, asked in (("sessions/extend", "me"), ("sessions/extend", owner.id), ("tokens/revoke", None)):
+        answer = service.call(
+            name, asked, token=owner.token, headers=KEY, body={"scope": "others"} if asked is None else {}
+        )
+        assert answer.status == 200
+        assert "Idempotency-Replayed" not in answer.headers
+
+
+def test_a_prefix_is_no_other_path(service: Service) -> None:
+    first = _create(service)
+    prefixed = service.another(PATH_PREFIX="/api").call(
+        "sessions/create", body={"email": EMAIL}, headers=KEY, rawPath="/api/sessions"
+    )
+    assert prefixed.json == first.json
+
+
+def test_a_repeated_extension_extends_once(service: Service, clock: FakeClock) -> None:
+    owner = service.create()
+    first = service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={"seconds": 60})
+    clock.forward(10)
+    second = service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={"seconds": 60})
+    assert second.json == first.json
+    assert service.graph.sessions.find(owner.id).session.version == 2
+
+
+def test_a_repeated_refresh_brings_the_same_tokens(service: Service, clock: FakeClock) -> None:
+    """Also after the grace, when the token alone would be taken for a stolen one."""
+    owner = service.create()
+    body = {"refreshToken": owner.refresh_token}
+    first = service.call("tokens/refresh", headers=KEY, body=body)
+    clock.forward(60)
+    second = service.call("tokens/refresh", headers=KEY, body=body)
+    assert (second.status, second.json) == (200, first.json)
+
+
+@pytest.mark.parametrize("name", ["sessions/get", "sessions/update", "sessions/delete"])
+def test_other_methods_know_no_key(service: Service, name: str) -> None:
+    owner = service.create()
+    answer = service.call(name, "me", token=owner.token, query={}, body={}, headers=KEY)
+    assert answer.status in (200, 204)
+    assert not _records(service)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "schlüssel", "\x7f"])
+def test_a_malformed_key_is_invalid(service: Service, key: str) -> None:
+    answer = _create(service, headers={"idempotency-key": key})
+    assert answer.problem == (422, "invalid")
+    assert answer.json["errors"][0]["pointer"] == "header/Idempotency-Key"
+
+
+def test_errors_are_not_kept(service: Service) -> None:
+    """They changed nothing: with what was wrong put right, the same key works."""
+    owner = service.create()
+    refused = service.call("sessions/extend", owner.id, token=owner.token, headers=KEY, body={"seconds": -1})
+    assert refused.status == 422
+    assert not _records(service)
+    answer = service.call("sessions/extend", owner.id, token=owner.token, headers=KEY, body={"seconds": 60})
+    assert answer.status == 200
+
+
+def test_one_that_is_still_being_answered_is_a_conflict(service: Service) -> None:
+    """The first container works on it, or has died a moment ago."""
+    with pytest.raises(Death):
+        _create(_dying(service, after=False), context=Context(60_000))
+    answer = _create(service)
+    assert answer.problem == (409, "idempotency-in-progress")
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the creation", "after the creation"])
+def test_a_crash_before_the_record_makes_one_session_in_the_end(service: Service, *, after: bool) -> None:
+    """The creation was done and never answered: the next try takes that session up, with new tokens."""
+    with pytest.raises(Death):
+        _create(_dying(service, after=after), context=Context(0))
+    assert len(_sessions(service)) == after
+    answer = _create(service)
+    assert answer.status == 201
+    assert len(_sessions(service)) == 1
+    owner = Owner.of(answer)
+    assert service.call("sessions/get", "me", token=owner.token, query={}).json["id"] == owner.id
+    assert _create(service).json == answer.json
+
+
+def test_a_session_that_was_used_since_is_not_taken_up(service: Service) -> None:
+    """Whoever used it holds its tokens; a second holder must not appear."""
+    with pytest.raises(Death):
+        _create(_dying(service, after=True), context=Context(0))
+    (session_id,) = _sessions(service)
+    service.call("sessions/update", session_id, token=service.service_token(), body={"email": "b@example.com"})
+    assert _create(service).problem == (409, "session-exists")
+
+
+def test_the_record_lies_with_its_session_and_goes_with_it(service: Service) -> None:
+    owner = Owner.of(_create(service))
+    service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={})
+    service.call("sessions/extend", owner.id, token=service.service_token(), headers=KEY, body={})
+    records = _records(service)
+    assert {item["pk"] for item in records} == {f"SESSION#{owner.id}"}
+    assert len(records) == 3
+    assert service.call("sessions/delete", "me", token=owner.token, query={}).status == 204
+    assert not _records(service)
+
+
+def test_the_record_ends_after_a_day(service: Service) -> None:
+    _create(service)
+    (record,) = _records(service)
+    assert record["ttl"] == pytest.approx(time.time() + 86_400, abs=60)
+
+
+def test_the_record_holds_nothing_that_could_be_read(service: Service) -> None:
+    answer = _create(service)
+    owner = Owner.of(answer)
+    (record,) = _records(service)
+    text = json.dumps(record)
+    secrets = [owner.token, owner.refresh_token, owner.cookie, EMAIL, "order-4711", "203.0.113.7"]
+    assert [secret for secret in secrets if secret in text] == []
+    assert "tokens" not in text
+
+
+def test_a_made_up_token_finds_no_record(service: Service) -> None:
+    """A caller without a session and one with have different names, whatever the key."""
+    owner = Owner.of(_create(service))
+    other = service.create()
+    answer = service.call("sessions/extend", "me", token=other.token, headers=KEY, body={})
+    assert answer.json["id"] == other.id != owner.id
+
+
+def test_a_replay_needs_the_right_to_call(service: Service) -> None:
+    """A token that was revoked since, or one of nobody, sees no answer of before."""
+    owner = service.create()
+    assert service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={}).status == 200
+    assert service.call("sessions/extend", "me", headers=KEY, body={}).problem == (401, "token-missing")
+    assert service.call("sessions/extend", "me", cookie=owner.cookie, headers=KEY, body={}).problem == (
+        403,
+        "cross-site-request",
+    )
+    allowed = service.call("sessions/extend", "me", cookie=owner.cookie, headers=KEY | CSRF, body={})
+    assert allowed.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_failing_table_answers_503_and_does_nothing(service: Service) -> None:
+    nowhere = service.another(TABLE_NAME="of-nobody")
+    answer = _create(nowhere)
+    assert answer.problem == (503, "unavailable")
+    assert not _sessions(service)
+
+
+class Death(BaseException):
+    """The end of a container, which no handler of exceptions sees."""
+
+
+class _DyingTable:
+    def __init__(self, table: Table, *, after: bool) -> None:
+        self._table, self._after = table, after
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._table, verb)
+
+    def transact(self, puts: Sequence[Put]) -> None:
+        if self._after:
+            self._table.transact(puts)
+        raise Death
+
+
+def _create(service: Service, headers: dict[str, str] | None = None, **options: Any) -> Answer:
+    options = {"body": {"email": EMAIL}} | options
+    return service.call("sessions/create", headers=KEY | (headers or {}), **options)
+
+
+def _from_address(service: Service, address: str) -> Answer:
+    request = sample("sessions/create")["requestContext"]
+    request["http"]["sourceIp"] = address
+    return _create(service, requestContext=request)
+
+
+def _dying(service: Service, *, after: bool) -> Service:
+    """Return a container that dies just before or just after it writes the session."""
+    table: Any = _DyingTable(service.table, after=after)
+    return Service(service.clock, service.secret, table, service.client, service.environment)
+
+
+def _items(service: Service) -> list[dict[str, Any]]:
+    table = service.environment["TABLE_NAME"]
+    found = service.client.scan(TableName=table)["Items"]
+    return [
+        {
+            name: (value.get("S") or value) if "N" not in value else int(float(value["N"]))
+            for name, value in item.items()
+        }
+        for item in found
+    ]
+
+
+def _records(service: Service) -> list[dict[str, Any]]:
+    return [item for item in _items(service) if item["sk"].startswith("IDEMPOTENCY#")]
+
+
+def _sessions(service: Service) -> list[str]:
+    return [item["id"] for item in _items(service) if item["sk"] == "CORE"]

@@ -1,0 +1,79 @@
+"""The table fails: writes are refused whole, reads too unless L1 still holds what was asked for."""
+
+from typing import Any
+
+import pytest
+
+from tessera.stores.memory import MemoryTable
+from tests.functions.service import Service
+from tests.functions.test_access import BY_OWNER, _body
+from tests.support.fakes import FailingTable, FakeClock
+
+
+@pytest.fixture
+def table() -> FailingTable:
+    return FailingTable(MemoryTable())
+
+
+@pytest.fixture
+def service(output: object, clock: FakeClock, table: FailingTable) -> Service:  # noqa: ARG001 - loggers write there
+    return Service(clock, table=table)
+
+
+@pytest.mark.parametrize(
+    "name", [*BY_OWNER, "sessions/create", "sessions/list", "tokens/refresh", "tokens/revoke"]
+)
+def test_every_operation_says_try_again(service: Service, table: FailingTable, name: str) -> None:
+    owner = service.create()
+    before = service.graph.sessions.find(owner.id)
+    table.down = True
+    body = {"refreshToken": owner.refresh_token} if name == "tokens/refresh" else _body(name) or {}
+    answer = service.call(name, "me" if name in BY_OWNER else None, token=owner.token, query={}, body=body)
+    assert answer.problem == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    table.down = False
+    assert service.graph.sessions.find(owner.id) == before
+
+
+def test_nothing_is_half_created(service: Service, table: FailingTable) -> None:
+    table.down = True
+    assert service.call("sessions/create").status == 503
+    table.down = False
+    assert not any(key.pk.startswith("SESSION#") for key in _items(table))
+
+
+def test_keys_need_no_table(service: Service, table: FailingTable) -> None:
+    table.down = True
+    assert service.call("tokens/keys").status == 200
+
+
+def test_l1_answers_reads_and_says_so(service: Service, table: FailingTable, clock: FakeClock) -> None:
+    cached = service.another(KINDS='{"auth": {"cacheSeconds": 1}}')
+    owner = cached.create()
+    cached.call("sessions/get", "me", token=owner.token, query={})
+    table.down = True
+    clock.forward(10)
+    answer = cached.call("sessions/get", "me", token=owner.token, query={})
+    assert answer.status == 200
+    assert answer.json == owner.session | {"degraded": True}
+    assert answer.headers["Server-Timing"].rpartition(", ")[2].startswith("L1;dur=")
+    clock.forward(60)
+    assert cached.call("sessions/get", "me", token=owner.token, query={}).problem == (503, "unavailable")
+
+
+def test_l1_never_serves_writes_or_what_has_expired(
+    service: Service, table: FailingTable, clock: FakeClock
+) -> None:
+    cached = service.another(KINDS='{"auth": {"cacheSeconds": 1}}')
+    owner = cached.create(ttlSeconds=30)
+    cached.call("sessions/get", "me", token=owner.token, query={})
+    table.down = True
+    for name in ("sessions/update", "sessions/extend"):
+        assert cached.call(name, "me", token=owner.token, body={}).problem == (503, "unavailable")
+    cached.call("sessions/get", "me", token=owner.token, query={})
+    clock.forward(30)
+    assert cached.call("sessions/get", "me", token=owner.token, query={}).status in (404, 503)
+
+
+def _items(table: FailingTable) -> Any:
+    return table._table._items
