@@ -8,6 +8,8 @@ Python 3.13. What is trimmed, and why, is docs/decisions/0004-what-the-layer-bui
 """
 
 import compileall
+import gzip
+import json
 import os
 import platform
 import py_compile
@@ -15,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
@@ -32,7 +35,7 @@ UNUSED = (
     "pycparser",  # same
     "wrapt-stubs",
 )
-UNUSED_FILES = ("*.pyi", "py.typed", "*.c", "*.h")
+UNUSED_FILES = ("*.pyi", "py.typed", "*.c", "*.h", "examples-1.json")
 
 
 def install(target: Path, architecture: str) -> None:
@@ -62,6 +65,37 @@ def trim(target: Path) -> None:
             file.unlink()
 
 
+def slim_models(target: Path) -> None:
+    """Shorten what botocore parses at each cold start: no prose, no other services, nothing to decompress."""
+    data = target / "botocore" / "data"
+    for packed in data.rglob("*.json.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+    for model in data.rglob("service-*.json"):
+        _rewrite(model, _without_prose(json.loads(model.read_text())))
+    endpoints = json.loads((data / "endpoints.json").read_text())
+    for partition in endpoints["partitions"]:
+        partition["services"] = {
+            name: service for name, service in partition["services"].items() if name in SERVICES
+        }
+    _rewrite(data / "endpoints.json", endpoints)
+
+
+def _without_prose(model: Any) -> Any:
+    """Drop the documentation, which is a text; a member of that name would be an object."""
+    if isinstance(model, dict):
+        return {
+            name: _without_prose(value)
+            for name, value in model.items()
+            if name != "documentation" or not isinstance(value, str)
+        }
+    return [_without_prose(value) for value in model] if isinstance(model, list) else model
+
+
+def _rewrite(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, separators=(",", ":")))
+
+
 def compile_all(target: Path) -> None:
     """Write .pyc that Python trusts unread: Lambda resets file times, which would void the default kind."""
     compileall.compile_dir(
@@ -82,6 +116,7 @@ def main() -> None:
     target.mkdir(parents=True, exist_ok=True)
     install(target, architecture)
     trim(target)
+    slim_models(target)
     compile_all(target)
 
 
