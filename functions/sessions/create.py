@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from tessera.errors import ContentTooLarge, NotYours, ScopeMissing, SessionExists, TokenInvalid, TooManyRequests
-from tessera.http import answers
+from tessera.http import credentials
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
 from tessera.http.limits import creations
@@ -52,7 +52,7 @@ def create(wanted: Annotated[CreateSession, Body()], exchange: ExchangeDep) -> R
     except SessionExists:
         # The same caller and Idempotency-Key made it before, and the answer was lost with the container.
         record = graph.sessions.change(session_id, lambda found: recovered(found, record, refresh, graph.clock()))
-    return answers.session_with_tokens(exchange, record, refresh_token, 201)
+    return credentials.session_with_tokens(exchange, record, refresh_token, 201)
 
 
 handler = app

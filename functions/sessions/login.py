@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
-from tessera.http import answers
+from tessera.http import credentials
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, ExchangeDep, SessionId
 from tessera.model.bodies import Login
@@ -39,7 +39,7 @@ def login(
     record = access.change(
         session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)
     )
-    return answers.session_with_tokens(exchange, record, refresh_token, 200)
+    return credentials.session_with_tokens(exchange, record, refresh_token, 200)
 
 
 handler = app

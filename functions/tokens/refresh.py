@@ -13,7 +13,7 @@ from tessera.errors import (
     TokenMissing,
     TokenRevoked,
 )
-from tessera.http import answers, origins
+from tessera.http import answers, credentials, origins
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
 from tessera.http.exchange import Exchange
@@ -38,8 +38,8 @@ def refresh(exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body
     sent = wanted.refresh_token if wanted else None
     token = RefreshToken.of(sent or _from_cookie(exchange))
     record, successor = _rotate(exchange, token)
-    cookies = [] if sent else answers.cookies(exchange, record, successor)
-    return Response(200, answers.JSON, answers.tokens(exchange, record, successor), cookies=cookies)
+    cookies = [] if sent else credentials.cookies(exchange, record, successor)
+    return Response(200, answers.JSON, credentials.tokens(exchange, record, successor), cookies=cookies)
 
 
 def _rotate(exchange: Exchange, token: RefreshToken) -> tuple[Record, RefreshToken]:

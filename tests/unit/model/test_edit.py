@@ -210,7 +210,7 @@ def test_of_two_moves_from_the_same_step_one_is_decided_anew() -> None:
 def test_a_flow_that_came_to_the_kind_later_can_be_entered() -> None:
     record = session(kind="chat")
     flow = KINDS["form"].flow
-    change = edited(record, SessionPatch(current_step=1), flow=flow, by_service=True, now=START)
+    change = edited(record, SessionPatch.model_validate({"currentStep": 1}), flow=flow, by_service=True, now=START)
     assert written(record, change).session.current_step == 1
 
 

@@ -41,10 +41,14 @@ BucketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 
 
-class _Fields(Model):
-    """What a client may say of a session, at its creation and later."""
+class Body(Model):
+    """What a client sends: camelCase alone, and nothing unknown."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", validate_by_name=False)
+
+
+class _Fields(Body):
+    """What a client may say of a session, at its creation and later."""
 
     email: Email | None = None
     current_step: StepValue | None = None
@@ -65,10 +69,8 @@ class CreateSession(_Fields):
     ttl_seconds: Seconds | None = Field(default=None, description="This session's idle timeout.")
 
 
-class UpsellsPatch(Model):
+class UpsellsPatch(Body):
     """The part of the upsells that a service may set."""
-
-    model_config = ConfigDict(extra="forbid")
 
     offers: Annotated[list[JsonObject], Field(max_length=100)] | None = None
 
@@ -88,18 +90,14 @@ class SessionPatch(_Fields):
         return self.model_dump(by_alias=True, exclude_unset=True, mode="json")
 
 
-class Extend(Model):
+class Extend(Body):
     """The body of POST /sessions/{id}/extend."""
-
-    model_config = ConfigDict(extra="forbid")
 
     seconds: Seconds | None = Field(default=None, description="From now; default: the idle timeout.")
 
 
-class Login(Model):
+class Login(Body):
     """The body of POST /sessions/{id}/login. `claims` go into the access token: nothing personal."""
-
-    model_config = ConfigDict(extra="forbid")
 
     customer_id: Annotated[Text, Field(min_length=1, max_length=200)]
     claims: Annotated[JsonObject, Field(max_length=20)] | None = None

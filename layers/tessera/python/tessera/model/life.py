@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tessera.errors import Invalid, NotYours
-from tessera.model.bodies import CreateSession
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import SECOND, Millis
 from tessera.model.kinds import Flow, Kind
@@ -14,10 +13,13 @@ from tessera.model.record import Record, Refresh, ttl
 from tessera.model.session import Session, Validity
 from tessera.model.status import Status
 
+if TYPE_CHECKING:
+    from tessera.model.bodies import CreateSession  # few functions need them, and models cost a cold start
+
 
 def born(
     session_id: str,
-    wanted: CreateSession,
+    wanted: "CreateSession",
     *,
     kinds: Mapping[str, Kind],
     by_service: bool,
@@ -67,7 +69,7 @@ def born(
     )
 
 
-def _first_step(flow: Flow | None, wanted: CreateSession, *, by_service: bool) -> dict[str, Any]:
+def _first_step(flow: Flow | None, wanted: "CreateSession", *, by_service: bool) -> dict[str, Any]:
     if flow is None:
         return {}
     step = flow.steps[0] if wanted.current_step is None else wanted.current_step

@@ -29,7 +29,7 @@ class Model(BaseModel):
 class Customer(Model):
     """Who it is. `customer_id` comes from services only; a company may keep further fields."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", validate_by_name=False)
     __pydantic_extra__: dict[str, Json]  # pyright: ignore[reportIncompatibleVariableOverride] - pydantic's own way
 
     customer_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None

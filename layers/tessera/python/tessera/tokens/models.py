@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from tessera.model.bodies import Body
 from tessera.model.session import Model, Session
 
 
@@ -22,18 +23,14 @@ class SessionWithTokens(Model):
     tokens: Tokens
 
 
-class RefreshRequest(Model):
+class RefreshRequest(Body):
     """The body of POST /tokens/refresh; empty where the cookie carries the token."""
-
-    model_config = ConfigDict(extra="forbid")
 
     refresh_token: str | None = Field(default=None, max_length=200)
 
 
-class RevokeRequest(Model):
+class RevokeRequest(Body):
     """The body of POST /tokens/revoke."""
-
-    model_config = ConfigDict(extra="forbid")
 
     scope: Literal["this", "others", "all"] = Field(
         description="this: the caller's session. others: the customer's other sessions. all: both."
