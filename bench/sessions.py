@@ -19,16 +19,17 @@ _REFRESH = Refresh("0" * 64, "1" * 32)
 
 def checkout(now: Millis, *, idle_seconds: int | None = None, with_data: bool = False) -> Record:
     """Return a checkout session of a usual size: e-mail, customer, one product."""
-    wanted = CreateSession(
-        kind="checkout",
-        email="ada@example.com",
-        ttl_seconds=idle_seconds,
-        data={"cart": {"note": "gift"}} if with_data else None,
-        customer=_CUSTOMER,
-        products=_PRODUCTS,
-        amount=2580,
-        currency="EUR",
-    )
+    body = {
+        "kind": "checkout",
+        "email": "ada@example.com",
+        "customer": _CUSTOMER,
+        "products": _PRODUCTS,
+        "amount": 2580,
+        "currency": "EUR",
+        "ttlSeconds": idle_seconds,
+        "data": {"cart": {"note": "gift"}} if with_data else None,
+    }
+    wanted = CreateSession.model_validate(body)
     return born(new_session_id(), wanted, kinds=kinds({}), by_service=True, refresh=_REFRESH, now=now)
 
 

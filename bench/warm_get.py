@@ -29,7 +29,7 @@ from tessera.stores.sessions import Sessions
 from tessera.stores.tiers import Tiers
 from tests.support.tables import new_table
 
-BARE = Path(__file__).parent / "bare.py"
+BARE = Path(__file__).parent / "bare" / "read.py"
 GET = FUNCTIONS / "sessions" / "get.py"
 ROUNDS = 4_000
 _WARM_UP = 300
