@@ -4,7 +4,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from tessera.errors import Invalid, NotYours
+from tessera.errors import Invalid, NotYours, SessionExpired
 from tessera.http import cursors
 from tessera.http.access import Access
 from tessera.http.api import Api
@@ -12,7 +12,7 @@ from tessera.http.depends import AccessDep
 from tessera.model.caller import ME, Scope
 from tessera.model.session import SessionPage
 
-app = Api("sessions.list", raises=(NotYours,))
+app = Api("sessions.list", raises=(NotYours, SessionExpired))
 
 CustomerId = Annotated[
     str | None,
