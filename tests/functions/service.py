@@ -20,6 +20,7 @@ from tessera.stores.table import Table
 from tessera.stores.tiers import L2, Tiers
 from tessera.tokens.cookie import NAME
 from tessera.wiring import Graph
+from tests.functions.documented import undocumented
 from tests.support.fakes import FakeClock, FakeSecret
 
 ENVIRONMENT = {
@@ -158,6 +159,7 @@ class Service:
         """Send the sample event of a function, with these things otherwise.
 
         `body` is JSON, `text` any text in its place; `authorizer` is a context in place of the authorizer's own.
+        Whatever is answered must be in docs/openapi.json.
         """
         request = sample(name) | event
         if session_id is not None:
@@ -172,8 +174,10 @@ class Service:
         if body is None:
             del request["body"]
         self._authorize(request, authorizer)
-        answer = self.handler(name)(deepcopy(request), context or Context())
-        return Answer(answer["statusCode"], answer["headers"], answer["body"] or "", answer["cookies"])
+        raw = self.handler(name)(deepcopy(request), context or Context())
+        answer = Answer(raw["statusCode"], raw["headers"], raw["body"] or "", raw["cookies"])
+        assert "rawPath" in event or undocumented(request["routeKey"], answer) is None
+        return answer
 
     def authorize(self, cookies: Sequence[str] = (), **headers: str) -> dict[str, str]:
         """Return the context that the authorizer gives a request with these cookies and headers."""

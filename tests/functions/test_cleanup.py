@@ -80,11 +80,12 @@ def test_hours_that_were_left_are_not_forgotten(service: Service, clock: FakeClo
 
 
 def test_two_runs_at_once_count_a_session_once(service: Service, clock: FakeClock) -> None:
-    owners = [service.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]
+    one = service.another(CLEANUP_SHARDS="1")
+    owners = [one.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]
     clock.forward(60)
     runs: list[dict[str, Any]] = []
-    table = InterruptedTable(service.table, "transact", lambda: runs.append(_clean(service)))
-    runs.append(_clean(Service(clock, service.secret, table, environment={"CLEANUP_SHARDS": "1"})))
+    table = InterruptedTable(service.table, "transact", lambda: runs.append(_clean(one)))
+    runs.append(_clean(Service(clock, service.secret, table, environment=one.environment)))
     assert sum(run["expired"] for run in runs) == 20
     assert all(run["done"] for run in runs)
     for owner in owners:
@@ -107,18 +108,21 @@ def test_a_writer_that_comes_in_between_keeps_its_session(service: Service, cloc
     assert _clean(service)["expired"] == 1
 
 
-@pytest.mark.parametrize("at", range(4, 40))
-def test_a_crash_anywhere_is_made_good_by_the_next_run(service: Service, clock: FakeClock, at: int) -> None:
-    owner = service.create(ttlSeconds=60, data={"a": {}, "b": {}})
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("at", range(48, 62))
+def test_a_crash_anywhere_is_made_good_by_the_next_run(
+    service: Service, clock: FakeClock, at: int, *, after: bool
+) -> None:
+    """The first calls look through the hours of two days; then it reads, buries, deletes and notes where it is."""
+    one = service.another(CLEANUP_SHARDS="1")
+    owner = one.create(ttlSeconds=60, data={"a": {}, "b": {}})
     clock.forward(60)
-    crashing = Service(
-        clock, service.secret, CrashingTable(service.table, at), environment={"CLEANUP_SHARDS": "16"}
-    )
+    table: Any = CrashingTable(service.table, at, after=after)
     try:
-        _clean(crashing)
+        _clean(Service(clock, service.secret, table, environment=one.environment))
     except Crash:
         clock.forward(300)
-        _clean(service)
+        _clean(one)
     assert [item["sk"] for item in service.table.query(f"SESSION#{owner.id}")] == [CORE]
     assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
 

@@ -76,12 +76,7 @@ def test_twenty_tabs_at_once_get_one_successor(service: Service, owner: Owner) -
     assert _refresh(service, successor).status == 200
 
 
-def test_who_loses_the_race_gets_what_the_winner_got(
-    output: Output,
-    clock: FakeClock,
-    owner: Owner,
-    service: Service,
-) -> None:
+def test_who_loses_the_race_gets_what_the_winner_got(service: Service, owner: Owner, clock: FakeClock) -> None:
     """Between its read and its write another container has rotated."""
     won: list[str] = []
 
