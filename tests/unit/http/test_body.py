@@ -107,8 +107,10 @@ def test_an_object_is_parsed_as_it_was_written(value: dict[str, Any]) -> None:
         "{a: 1}",
         '{"a": 01}',
         "\ufeff{}",
-    ]
-    + ["[" * 100_000, '{"a":' * 100_000, "9" * 5_000],
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 5_000,
+    ],
 )
 def test_what_is_not_strict_json_is_malformed(text: str) -> None:
     with pytest.raises(MalformedJson):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+_LARGEST_INTEGER = 10**38
 type AttributeValue = dict[str, Any]
 
 
@@ -42,10 +43,12 @@ def decode_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float:
+    """An integer of more than 38 digits can only have come from a float, e.g. 1e100."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return float(text)
+    return number if abs(number) < _LARGEST_INTEGER else float(text)
 
 
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {

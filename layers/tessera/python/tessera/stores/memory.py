@@ -17,8 +17,8 @@ _HOLDS: Mapping[Operator, Callable[[Any, Any], bool]] = {
     "present": lambda found, _: found is not _MISSING,
     "absent": lambda found, _: found is _MISSING,
     "object": lambda found, _: isinstance(found, dict),
-    "at most": lambda found, value: found is not _MISSING and found <= value,
-    "after": lambda found, value: found is not _MISSING and found > value,
+    "at most": lambda found, value: _is_number(found) and found <= value,
+    "after": lambda found, value: _is_number(found) and found > value,
 }
 
 
@@ -114,7 +114,18 @@ def _key(item: Item) -> Key:
 
 
 def _same(found: Any, value: Any) -> bool:
-    return type(found) is type(value) and found == value if isinstance(found, bool) else found == value
+    """Compare as DynamoDB does: 1 and 1.0 are the same, 1 and true are not, however deep."""
+    match found, value:
+        case dict(), dict():
+            return found.keys() == value.keys() and all(_same(found[name], value[name]) for name in found)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        case list(), list():
+            return len(found) == len(value) and all(map(_same, found, value))  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            return isinstance(found, bool) == isinstance(value, bool) and found == value
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _all_hold(found: Item | None, clauses: Iterable[Clause]) -> bool:

@@ -1,0 +1,9 @@
+"""What all tests share: the engines, and Hypothesis without a stopwatch."""
+
+from hypothesis import settings
+
+pytest_plugins = ["tests.support.engines"]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("tessera", deadline=None)
+settings.load_profile("tessera")
