@@ -25,7 +25,7 @@ class Answered(Protocol):
 
 
 def undocumented(route: str, answer: Answered) -> str | None:
-    """Return what the document does not know of an answer of that route (`GET /sessions`), None if it knows all."""
+    """Return what the document does not know of an answer to, say, `GET /sessions`; None if it knows all."""
     described = _response(route, answer.status)
     if described is None:
         return f"{route} answers {answer.status}"

@@ -93,10 +93,16 @@ def test_a_fault_outside_the_operation_is_a_problem_too(service: Service, output
     assert "unforeseen" in {line["message"] for line in output.logs()}
 
 
-def test_a_poisoned_item_is_a_fault_of_ours(service: Service) -> None:
+def test_a_poisoned_item_is_a_fault_of_ours_and_its_content_is_not_logged(
+    service: Service, output: Output
+) -> None:
     owner = service.create()
-    service.table._items[(f"SESSION#{owner.id}", "CORE")]["status"] = "nonsense"
+    service.table._items[(f"SESSION#{owner.id}", "CORE")]["email"] = {"of": EMAIL}
     assert service.call("sessions/get", "me", token=owner.token).problem == (500, "internal-error")
+    lines = output.lines()
+    assert "PoisonedItem" in repr(lines)
+    assert EMAIL not in repr(lines)
+    assert owner.id not in repr(lines)
 
 
 def test_created_and_completed_sessions_are_counted(service: Service, output: Output) -> None:

@@ -23,7 +23,12 @@ Stored = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 class Model(BaseModel):
     """camelCase in JSON and in the store, snake_case in Python."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,  # a trace in the log must not repeat what is personal
+    )
 
 
 class Customer(Model):
