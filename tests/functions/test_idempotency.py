@@ -13,7 +13,6 @@ from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.table import Put, Table
 from tessera.stores.tiers import Tiers
 from tests.functions.service import CSRF, Answer, Context, Owner, Service, cookie_value, sample
-from tests.support.engines import dynoxide  # noqa: F401 - a fixture
 from tests.support.fakes import FakeClock
 from tests.support.tables import new_table
 
@@ -22,7 +21,7 @@ EMAIL = "ada@example.com"
 
 
 @pytest.fixture(scope="module")
-def client(dynoxide: str) -> Any:  # noqa: F811 - same
+def client(dynoxide: str) -> Any:
     return boto3.client(
         "dynamodb",
         endpoint_url=dynoxide,
