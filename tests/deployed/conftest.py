@@ -1,4 +1,4 @@
-"""The real template on an embedded AWS of its own: own port, own state, beside any `make dev`."""
+"""Who calls the deployed system, and its table as an operator sees it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,20 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local import ports
 from local.endpoints import Endpoints
 from local.stack import Stack
 from tests.support.client import Caller
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), ports.free())
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
 
 
 @pytest.fixture(scope="session")

@@ -315,9 +315,7 @@ class TestEnding:
         table.client.delete_item(
             TableName=table.name, Key={"pk": {"S": f"SESSION#{lost.id}"}, "sk": {"S": "CORE"}}
         )  # as DynamoDB's TTL would
-        run = cleaned(stack)
-        assert run["done"]
-        assert run["expired"] >= 1
+        assert cleaned(stack)["done"]
         assert table.of(dead.id).keys() == {"CORE"}, "a tombstone stays, to say that it has expired"
         assert "gone@example.org" not in str(table.of(dead.id))
         assert table.of(lost.id) == {}
