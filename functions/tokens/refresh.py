@@ -4,9 +4,11 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
+from pydantic import ValidationError
 
 from tessera.errors import (
     CrossSiteRequest,
+    Problem,
     SessionExpired,
     SessionNotFound,
     TokenInvalid,
@@ -16,7 +18,7 @@ from tessera.errors import (
 from tessera.http import answers, credentials, origins
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
-from tessera.http.exchange import Exchange
+from tessera.http.exchange import Exchange, Holder
 from tessera.model.changes import Change
 from tessera.model.credentials import Presented, rotated
 from tessera.model.record import Record
@@ -24,21 +26,30 @@ from tessera.tokens import cookie
 from tessera.tokens.models import RefreshRequest, Tokens
 from tessera.tokens.refresh import RefreshToken
 
+
+def _holder(exchange: Exchange) -> Holder:
+    """Return whose refresh token it is: the record of the answer lies, and goes, with that session."""
+    try:
+        token = _presented(exchange, RefreshRequest.model_validate_json(exchange.event["body"] or "{}"))
+    except (Problem, ValidationError):
+        return Holder()
+    return Holder(token.session_id, str(token))
+
+
 app = Api(
     "tokens.refresh",
     public=True,
     needs_keys=True,
     raises=(TokenMissing, TokenInvalid, TokenRevoked, SessionExpired, CrossSiteRequest),
+    holder=_holder,
 )
 
 
 @app.post("/tokens/refresh", summary="Renew the tokens", tags=["tokens"], operation_id="refreshTokens")
 def refresh(exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body()] = None) -> Response[Tokens]:
     """Rotate the refresh token. Within 30 s the same token gets the same successor; later use revokes all."""
-    sent = wanted.refresh_token if wanted else None
-    token = RefreshToken.of(sent or _from_cookie(exchange))
-    record, successor = _rotate(exchange, token)
-    cookies = [] if sent else credentials.cookies(exchange, record, successor)
+    record, successor = _rotate(exchange, _presented(exchange, wanted))
+    cookies = [] if wanted and wanted.refresh_token else credentials.cookies(exchange, record, successor)
     return Response(200, answers.JSON, credentials.tokens(exchange, record, successor), cookies=cookies)
 
 
@@ -64,6 +75,12 @@ def _rotate(exchange: Exchange, token: RefreshToken) -> tuple[Record, RefreshTok
         graph.telemetry.log.warning("refresh token reused", session=graph.telemetry.pseudonym(record.id))
         raise TokenRevoked
     return record, successor(record)
+
+
+def _presented(exchange: Exchange, wanted: RefreshRequest | None) -> RefreshToken:
+    """Return the token that was sent, else that of the cookie."""
+    sent = wanted.refresh_token if wanted else None
+    return RefreshToken.of(sent or _from_cookie(exchange))
 
 
 def _from_cookie(exchange: Exchange) -> str:

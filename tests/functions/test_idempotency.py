@@ -129,6 +129,34 @@ def test_a_repeated_refresh_brings_the_same_tokens(service: Service, clock: Fake
     assert (second.status, second.json) == (200, first.json)
 
 
+@pytest.mark.parametrize("by_cookie", [False, True])
+def test_the_record_of_a_refresh_goes_with_its_session_too(service: Service, *, by_cookie: bool) -> None:
+    owner = service.create()
+    refreshed = _refresh(service, owner, by_cookie=by_cookie)
+    assert refreshed.status == 200
+    assert [item["pk"] for item in _records(service)] == [f"SESSION#{owner.id}"]
+    service.call("sessions/delete", "me", token=owner.token, query={})
+    assert not _records(service)
+    assert _refresh(service, owner, by_cookie=by_cookie).problem == (401, "token-revoked")
+
+
+@pytest.mark.parametrize("by_cookie", [False, True])
+def test_two_browsers_behind_one_address_never_share_tokens(service: Service, *, by_cookie: bool) -> None:
+    """Same address, same key, same empty body: what tells them apart is what they present."""
+    ada, bob = service.create(), service.create()
+    first, second = (_refresh(service, owner, by_cookie=by_cookie) for owner in (ada, bob))
+    assert [answer.json["refreshToken"].partition(".")[0] for answer in (first, second)] == [ada.id, bob.id]
+    assert "Idempotency-Replayed" not in second.headers
+
+
+def test_a_refresh_by_cookie_is_not_replayed_to_another_site(service: Service) -> None:
+    owner = service.create()
+    assert _refresh(service, owner, by_cookie=True).status == 200
+    foreign = CSRF | {"origin": "https://evil.example"}
+    answer = service.call("tokens/refresh", cookie=owner.cookie, headers=KEY | foreign, body=None)
+    assert answer.problem == (403, "cross-site-request")
+
+
 @pytest.mark.parametrize("name", ["sessions/get", "sessions/update", "sessions/delete"])
 def test_other_methods_know_no_key(service: Service, name: str) -> None:
     owner = service.create()
@@ -261,6 +289,12 @@ class _DyingTable:
 def _create(service: Service, headers: dict[str, str] | None = None, **options: Any) -> Answer:
     options = {"body": {"email": EMAIL}} | options
     return service.call("sessions/create", headers=KEY | (headers or {}), **options)
+
+
+def _refresh(service: Service, owner: Owner, *, by_cookie: bool) -> Answer:
+    if by_cookie:
+        return service.call("tokens/refresh", cookie=owner.cookie, headers=KEY | CSRF, body=None)
+    return service.call("tokens/refresh", headers=KEY, body={"refreshToken": owner.refresh_token})
 
 
 def _from_address(service: Service, address: str) -> Answer:

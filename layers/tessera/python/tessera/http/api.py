@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from tessera.errors import InternalError, NotFound, Problem
 from tessera.http import body, problems
-from tessera.http.exchange import Answer, Event, Exchange
+from tessera.http.exchange import Answer, Event, Exchange, Holder
 from tessera.http.limits import Limit, RateLimiter, requests
 from tessera.settings import Settings
 from tessera.wiring import Container, Graph
@@ -31,6 +31,7 @@ class Api(APIGatewayHttpResolver):
         needs_keys: whether the function refuses to start without a key ring.
         limit: the rate limit that it counts to.
         raises: the problems that it may answer with, beyond those that every operation has; for OpenAPI.
+        holder: who presents a credential in the request itself; for Idempotency-Key.
 
     """
 
@@ -42,12 +43,13 @@ class Api(APIGatewayHttpResolver):
         needs_keys: bool = False,
         limit: Callable[[Settings], Limit] = requests,
         raises: Sequence[type[Problem]] = (),
+        holder: Callable[[Exchange], Holder] = lambda _: Holder(),
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - half typed there
             enable_validation=True, json_body_deserializer=body.parse
         )
         self.operation, self.public, self.raises = operation, public, raises
-        self._limit = limit
+        self._limit, self._holder = limit, holder
         self._limiter: RateLimiter | None = None
         self.exception_handler(Problem)(_answered)
         self.exception_handler(RequestValidationError)(_invalid)
@@ -58,7 +60,7 @@ class Api(APIGatewayHttpResolver):
     def __call__(self, event: Event, context: Any) -> Answer:
         """Answer an HTTP event (payload 2.0)."""
         graph = self.container.graph()
-        exchange = Exchange(graph, self.operation, event, context)
+        exchange = Exchange(graph, self.operation, event, context, self._holder)
         return exchange.run(self._respond, public=self.public, limiter=self._limiter or self._new_limiter(graph))
 
     def _respond(self, exchange: Exchange) -> Answer:

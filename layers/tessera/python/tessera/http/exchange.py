@@ -7,7 +7,7 @@ operation; then the headers that every answer has, one line of log, the metrics.
 import re
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from tessera.errors import InternalError, Problem
 from tessera.http import body, origins, problems
@@ -25,11 +25,25 @@ type Event = dict[str, Any]
 type Answer = dict[str, Any]
 
 
+class Holder(NamedTuple):
+    """Whom a public operation knows by the request itself: a session, and the credential that proves it."""
+
+    session_id: str = ""
+    credential: str = ""
+
+
 class Exchange:
     """One request on its way through. `event` is normalised: lower-case headers, no path prefix, text body."""
 
-    def __init__(self, graph: Graph, operation: str, event: Event, context: Any) -> None:
-        self.graph, self.operation, self.context = graph, operation, context
+    def __init__(
+        self,
+        graph: Graph,
+        operation: str,
+        event: Event,
+        context: Any,
+        holder: "Callable[[Exchange], Holder]" = lambda _: Holder(),
+    ) -> None:
+        self.graph, self.operation, self.context, self._holder = graph, operation, context, holder
         sent: dict[str, str] = event.get("headers") or {}
         self.headers = {name.lower(): value for name, value in sent.items()}
         parameters: dict[str, str] = event.get("pathParameters") or {}
@@ -81,14 +95,14 @@ class Exchange:
         from tessera.http import idempotency  # noqa: PLC0415 - only who sends a key pays for it
 
         idempotency.check_key(key)
-        print_ = idempotency.fingerprint(
-            self.graph, self.caller.name or self.address, self.method, self.event["rawPath"], key
-        )
+        holder = self._holder(self)
+        who = self.caller.name or holder.credential or self.address
+        print_ = idempotency.fingerprint(self.graph, who, self.method, self.event["rawPath"], key)
         self.new_session_id = idempotency.derived_session_id(print_)
         return idempotency.replayed(
             self.graph,
             lambda: respond(self),
-            partition=self._partition(),
+            partition=self._partition(holder),
             print_=print_,
             body=self.event["body"] or "",
             context=self.context,
@@ -97,11 +111,11 @@ class Exchange:
     new_session_id: str | None = None
     """The id that a creation with an Idempotency-Key has at each repetition."""
 
-    def _partition(self) -> str:
+    def _partition(self, holder: Holder) -> str:
         """Return where the record of an answer lies: with the session that it concerns."""
         if self.caller.is_service and self.named_session:
             return partition(self.graph.sessions.resolve(self.named_session))
-        owner = self.caller.session_id or self.new_session_id or ""
+        owner = self.caller.session_id or holder.session_id or self.new_session_id or ""
         return partition(owner) if is_session_id(owner) else f"IDEMPOTENCY#{owner}"
 
     def _finished(self, answer: Answer) -> Answer:
