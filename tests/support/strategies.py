@@ -1,4 +1,4 @@
-"""What Hypothesis draws: JSON, merge patches, steps."""
+"""What Hypothesis draws, JSON and merge patches, and when two JSON values are the same."""
 
 from typing import Any
 
@@ -41,3 +41,19 @@ patches = st.dictionaries(
     _few, st.recursive(_leaves, lambda inner: st.dictionaries(_few, inner, max_size=4)), max_size=4
 )
 """Patches over few names, so that they often meet what is there."""
+
+
+def same_json(found: Any, value: Any) -> bool:
+    """Whether they are equal as JSON: 1 and 1.0 are one number, true is none.
+
+    A double that has an exponent comes back with all its digits, which mean the same double.
+    """
+    match value:
+        case dict():
+            return found.keys() == value.keys() and all(same_json(found[name], value[name]) for name in value)
+        case list():
+            return isinstance(found, list) and len(found) == len(value) and all(map(same_json, found, value))
+        case float():
+            return type(found) in (int, float) and float(found) == value
+        case _:
+            return type(found) is type(value) and found == value

@@ -149,10 +149,17 @@ def sweep(table: Table, markers: Sequence[Item], session_ids: Sequence[str]) -> 
         for item in table.query(partition(session_id), keys_only=True)
         if (key := Key(item["pk"], item["sk"])).sk not in (CORE, MARKER)
     ]
-    children += [alias_key(alias) for marker in markers for alias in marker.get("aliases", ())]
+    children += _own_aliases(table, markers)
     table.delete_many(children)
     table.delete_many([Key(marker["pk"], marker["sk"]) for marker in markers])
     return len(children) + len(markers)
+
+
+def _own_aliases(table: Table, markers: Sequence[Item]) -> list[Key]:
+    """Return the aliases that still name these sessions: after a crash one may have been given to another."""
+    own = {session_of(marker["pk"]) for marker in markers}
+    aliases = {alias_key(alias) for marker in markers for alias in marker.get("aliases", ())}
+    return [Key(item["pk"], item["sk"]) for item in table.get_many(list(aliases)) if item["id"] in own]
 
 
 def _read(cores: Sequence[Item]) -> tuple[Mapping[str, Record], set[str]]:
