@@ -46,6 +46,7 @@ class Run:
         self.moved += settled.moved
         self.deleted += settled.deleted
         self.poisoned += len(settled.poisoned)
+        self.done = self.done and not settled.left
 
     def merge(self, other: "Run") -> None:
         """Count another shard."""

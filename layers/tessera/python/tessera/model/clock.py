@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 type Millis = int
 type Clock = Callable[[], Millis]
@@ -29,6 +29,7 @@ def rfc3339(at: Millis) -> str:
 
 Moment = Annotated[
     Millis,
+    Field(strict=True),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]}),
 ]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from tessera.errors import PoisonedItem, SessionExpired
 from tessera.model.clock import SECOND, Millis
 from tessera.model.session import Session
@@ -75,14 +73,14 @@ class Record:
         try:
             return Record(
                 session=Session.model_validate(attributes),
-                idle_seconds=attributes["idleSeconds"],
-                retention_seconds=attributes["retentionSeconds"],
-                epoch=attributes["epoch"],
+                idle_seconds=_whole(attributes["idleSeconds"]),
+                retention_seconds=_whole(attributes["retentionSeconds"]),
+                epoch=_whole(attributes["epoch"]),
                 refresh=_refresh(attributes),
-                claims=attributes.get("claims", {}),
+                claims=dict(attributes.get("claims", {})),
                 parts=tuple(attributes.get("parts", ())),
             )
-        except (ValidationError, KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise PoisonedItem(str(attributes.get("id"))) from error
 
 
@@ -110,6 +108,12 @@ def _refresh(attributes: Mapping[str, Any]) -> Refresh | None:
     return Refresh(
         attributes["refreshHash"],
         attributes["refreshFamily"],
-        attributes["refreshGeneration"],
-        tuple(attributes["rotatedAt"]),
+        _whole(attributes["refreshGeneration"]),
+        tuple(map(_whole, attributes["rotatedAt"])),
     )
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("not a whole number")
+    return value

@@ -75,7 +75,7 @@ class Session(Model):
     cart_id: str | None = None
     conversation_id: str | None = None
     metadata: Stored | None = None
-    version: int = 1
+    version: int = Field(default=1, strict=True)
     created_at: Moment
     updated_at: Moment
     last_activity_at: Moment

@@ -9,6 +9,7 @@ costs one look per idle timeout, and nothing is missed: the marker has no TTL an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
+from typing import Any
 from zlib import crc32
 
 from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
@@ -26,12 +27,16 @@ _TRANSACTION = 100
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a page of markers; `poisoned` holds session ids."""
+    """What became of a page of markers; `poisoned` holds session ids.
+
+    `left` counts those that another run or writer had at that moment: they are still to be settled.
+    """
 
     expired: int
     moved: int
     deleted: int
     poisoned: tuple[str, ...]
+    left: int = 0
 
 
 class Expiry:
@@ -53,7 +58,7 @@ class Expiry:
         ids = [session_of(marker["pk"]) for marker in markers]
         found = self._table.get_many([key for i in ids for key in (core_key(i), child_key(i, MARKER))])
         full_markers = [item for item in found if item["sk"] == MARKER]
-        records, poisoned = _read([item for item in found if item["sk"] == CORE])
+        records, poisoned = _read(found)
         living = [record for record in records.values() if record.session.live(now)]
         spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
         settled = set(ids) - poisoned - {record.id for record in living} - spent.lost
@@ -63,7 +68,8 @@ class Expiry:
             self._move(session_id, now + HOUR)
         done = [marker for marker in full_markers if session_of(marker["pk"]) in settled]
         with_children = [i for i in settled if i not in records or records[i].parts]
-        return Settled(spent.count, len(living), sweep(self._table, done, with_children), tuple(poisoned))
+        deleted = sweep(self._table, done, with_children)
+        return Settled(spent.count, len(living), deleted, tuple(poisoned), len(spent.lost))
 
     def reached(self) -> int | None:
         """Return the hour from which there may be something to do; None before the first run."""
@@ -162,15 +168,26 @@ def _own_aliases(table: Table, markers: Sequence[Item]) -> list[Key]:
     return [Key(item["pk"], item["sk"]) for item in table.get_many(list(aliases)) if item["id"] in own]
 
 
-def _read(cores: Sequence[Item]) -> tuple[Mapping[str, Record], set[str]]:
+def _read(items: Sequence[Item]) -> tuple[Mapping[str, Record], set[str]]:
+    """Return the records of the cores, and the ids of sessions whose core or marker cannot be read."""
     records: dict[str, Record] = {}
     poisoned: set[str] = set()
-    for item in cores:
+    for item in items:
+        session_id = session_of(item["pk"])
         try:
-            records[session_of(item["pk"])] = Record.of(item)
+            if item["sk"] == CORE:
+                records[session_id] = Record.of(item)
+            else:
+                _check_marker(item)
         except PoisonedItem:
-            poisoned.add(session_of(item["pk"]))
-    return records, poisoned
+            poisoned.add(session_id)
+    return {i: record for i, record in records.items() if i not in poisoned}, poisoned
+
+
+def _check_marker(item: Item) -> None:
+    aliases: Any = item.get("aliases", [])
+    if not (isinstance(aliases, list) and all(isinstance(alias, str) for alias in aliases)):  # pyright: ignore[reportUnknownVariableType]
+        raise PoisonedItem(item["pk"])
 
 
 def _unburied(record: Record, now: Millis) -> bool:
