@@ -243,6 +243,16 @@ def cookie_value(cookie: str) -> str:
     return value
 
 
+def owners_body(name: str) -> Any:
+    """Return what the owner of a session may send to an operation; None where it takes no body."""
+    bodies = {
+        "sessions/update": {"email": "b@example.com"},
+        "sessions/extend": {},
+        "tokens/revoke": {"scope": "this"},
+    }
+    return bodies.get(name)
+
+
 def sample(name: str) -> dict[str, Any]:
     """Return the sample event of a function."""
     return json.loads((EVENTS / f"{name}.json").read_text())

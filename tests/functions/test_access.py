@@ -5,18 +5,11 @@ from typing import Any
 import pytest
 
 from tessera.model.caller import REFUSALS
-from tests.functions.service import UNKNOWN, Owner, Service, sample
-from tests.functions.test_events import HTTP
+from tests.functions.operations import BY_OWNER, ON_A_SESSION, PROTECTED
+from tests.functions.service import UNKNOWN, Owner, Service, owners_body
 from tests.support.fakes import FakeClock
 from tests.support.records import session
 
-PROTECTED = [
-    name
-    for name in HTTP
-    if "authorizer" in sample(name)["requestContext"] and name not in ("sessions/create", "tokens/refresh")
-]
-ON_A_SESSION = [name for name in PROTECTED if "pathParameters" in sample(name)]
-BY_OWNER = [name for name in ON_A_SESSION if name != "sessions/login"]
 SCOPES = {
     "sessions/get": "sessions:read",
     "sessions/list": "sessions:read",
@@ -119,7 +112,7 @@ def test_to_a_service_unknown_and_malformed_ids_are_not_found(service: Service, 
 def test_a_session_reaches_itself(service: Service, name: str, form: str) -> None:
     owner, alias = _with_alias(service)
     asked = {"id": owner.id, "me": "me", "alias": alias}[form]
-    assert service.call(name, asked, token=owner.token, body=None if "get" in name else _body(name)).status in (
+    assert service.call(name, asked, token=owner.token, body=owners_body(name)).status in (
         200,
         204,
     )
@@ -131,7 +124,7 @@ def test_a_session_reaches_no_other_known_or_not(service: Service, name: str) ->
     owner, (other, alias) = service.create(), _with_alias(service)
     before = service.graph.sessions.find(other.id)
     answers = [
-        service.call(name, reached, token=owner.token, body=_body(name))
+        service.call(name, reached, token=owner.token, body=owners_body(name))
         for reached in (other.id, alias, UNKNOWN, "nonsense", "ses_", "Me", "a b")
     ]
     assert {answer.problem for answer in answers} == {(403, "not-yours")}
@@ -144,7 +137,7 @@ def test_the_token_of_a_deleted_session_is_revoked(service: Service, name: str) 
     owner = service.create()
     assert service.call("sessions/delete", "me", token=owner.token).status == 204
     asked = "me" if name in BY_OWNER else None
-    answer = service.call(name, asked, token=owner.token, query={}, body=_body(name))
+    answer = service.call(name, asked, token=owner.token, query={}, body=owners_body(name))
     assert answer.problem == (401, "token-revoked")
 
 
@@ -159,7 +152,7 @@ def test_an_expired_session_is_never_served(
     if cleaned:
         service.handler("lifecycle/cleanup")({}, _Hour())
     asked = None if name == "sessions/list" else "me"
-    answer = service.call(name, asked, token=owner.token, query={}, body=_body(name))
+    answer = service.call(name, asked, token=owner.token, query={}, body=owners_body(name))
     assert answer.problem == (404, "session-expired")
 
 
@@ -169,23 +162,13 @@ def test_a_token_of_an_earlier_epoch_is_revoked(service: Service, clock: FakeClo
     clock.forward(1)
     service.login(owner, "customer-1")
     asked = "me" if name in BY_OWNER else None
-    answer = service.call(name, asked, token=owner.token, query={}, body=_body(name))
+    answer = service.call(name, asked, token=owner.token, query={}, body=owners_body(name))
     assert answer.problem == (401, "token-revoked")
 
 
 class _Hour:
     def get_remaining_time_in_millis(self) -> int:
         return 3_600_000
-
-
-def _body(name: str) -> Any:
-    """Return what an owner may send to the operation."""
-    bodies = {
-        "sessions/update": {"email": "b@example.com"},
-        "sessions/extend": {},
-        "tokens/revoke": {"scope": "this"},
-    }
-    return bodies.get(name)
 
 
 def _with_alias(service: Service) -> tuple[Owner, str]:

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tessera.http.body import MAX_BYTES
+from tests.functions.operations import WITH_BODY
 from tests.functions.service import Answer, Owner, Service, sample
-from tests.functions.test_events import HTTP
 
-WITH_BODY = [name for name in HTTP if "body" in sample(name)]
 OPTIONAL = ["sessions/extend", "tokens/refresh"]
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tessera.tokens.cookie import NAME
-from tests.functions.service import CSRF, ORIGIN, Owner, Service, cookie_value
-from tests.functions.test_access import BY_OWNER, _body
+from tests.functions.operations import BY_OWNER
+from tests.functions.service import CSRF, ORIGIN, Owner, Service, cookie_value, owners_body
 
 UNSAFE = ["sessions/update", "sessions/extend", "sessions/delete", "tokens/revoke"]
 SAFE = ["sessions/get", "sessions/validate", "sessions/list"]
@@ -83,7 +83,9 @@ def test_the_cookie_is_found_in_the_header_too(service: Service, owner: Owner) -
 @pytest.mark.parametrize("name", ["tokens/revoke", "sessions/delete"])
 def test_who_ends_a_session_by_cookie_loses_the_cookie(service: Service, owner: Owner, name: str) -> None:
     asked = "me" if name in BY_OWNER else None
-    (cookie,) = service.call(name, asked, cookie=owner.cookie, headers=CSRF, query={}, body=_body(name)).cookies
+    (cookie,) = service.call(
+        name, asked, cookie=owner.cookie, headers=CSRF, query={}, body=owners_body(name)
+    ).cookies
     assert cookie_value(cookie) == ""
     assert "Max-Age=0" in cookie
 
@@ -97,5 +99,5 @@ def test_the_cookie_says_nothing_to_others(service: Service, owner: Owner) -> No
 
 def _write(service: Service, owner: Owner, name: str, headers: dict[str, str]) -> int:
     asked = "me" if name in BY_OWNER else None
-    body = _body(name)
+    body = owners_body(name)
     return service.call(name, asked, cookie=owner.cookie, headers=headers, query={}, body=body).status

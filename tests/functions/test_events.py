@@ -7,11 +7,10 @@ import pytest
 
 from local.paths import EVENTS
 from tessera.model.caller import NOBODY
+from tests.functions.operations import HTTP, NAMES
 from tests.functions.service import Context, Service, sample
 from tests.template.reading import TEMPLATE, parse
 
-NAMES = sorted(str(file.relative_to(EVENTS).with_suffix("")) for file in EVENTS.glob("*/*.json"))
-HTTP = [name for name in NAMES if name not in ("lifecycle/cleanup", "tokens/authorize")]
 ANSWERS = {
     "sessions/create": 201,
     "sessions/list": 200,

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from tests.functions.operations import HTTP
 from tests.functions.service import Answer, Service, sample
-from tests.functions.test_events import HTTP
 
 CACHED = ("tokens/keys", "operations/openapi")
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tessera.http.idempotency import fingerprint
 from tests.functions.service import Answer, Service, sample
 from tests.support.fakes import FakeClock
 
@@ -44,8 +45,10 @@ def test_the_address_is_the_gateways_not_the_callers(limited: Service) -> None:
 
 def test_the_address_is_stored_as_a_hash(limited: Service) -> None:
     limited.call("sessions/create")
-    assert "203.0.113.7" not in repr(limited.table.__dict__)
-    assert "RATE#creations#" in repr(limited.table.__dict__)
+    address = sample("sessions/create")["requestContext"]["http"]["sourceIp"]
+    hashed = fingerprint(limited.graph, "address", address)
+    assert [item["count"] for item in limited.table.query(f"RATE#creations#{hashed}")] == [1]
+    assert not [*limited.table.query(f"RATE#creations#{address}")]
 
 
 def test_all_containers_count_together(limited: Service) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from tessera.model.caller import NOBODY
+from tessera.model.changes import Change
+from tessera.stores.keys import core_key
 from tessera.stores.memory import MemoryTable
 from tests.functions.conftest import Output
-from tests.functions.service import CSRF, Context, Owner, Service, sample
-from tests.functions.test_access import _body
-from tests.functions.test_events import HTTP
+from tests.functions.operations import HTTP
+from tests.functions.service import CSRF, Context, Owner, Service, owners_body, sample
 from tests.support.fakes import FailingTable, FakeClock
 
 EMAIL = "ada@example.com"
@@ -60,7 +61,9 @@ def test_no_line_holds_what_is_personal_or_secret(
         "cookie": {"cookie": owner.cookie},
         "service": {"token": service_token},
     }[by]
-    body = _body(name) or ({"refreshToken": owner.refresh_token} if name == "tokens/refresh" else {"email": EMAIL})
+    body = owners_body(name) or (
+        {"refreshToken": owner.refresh_token} if name == "tokens/refresh" else {"email": EMAIL}
+    )
     for asked, sent in ((owner.id, body), ("me", body), (EMAIL, {"id": EMAIL})):
         id_ = asked if "pathParameters" in sample(name) else None
         service.call(name, id_, body=sent, headers=CSRF, **credentials)
@@ -97,7 +100,7 @@ def test_a_poisoned_item_is_a_fault_of_ours_and_its_content_is_not_logged(
     service: Service, output: Output
 ) -> None:
     owner = service.create()
-    service.table._items[(f"SESSION#{owner.id}", "CORE")]["email"] = {"of": EMAIL}
+    service.table.update(core_key(owner.id), Change({("email",): {"of": EMAIL}}))
     assert service.call("sessions/get", "me", token=owner.token).problem == (500, "internal-error")
     lines = output.lines()
     assert "PoisonedItem" in repr(lines)
