@@ -1,0 +1,61 @@
+"""Batches on the engines: more keys than one request holds, and tables that do not do all at once."""
+
+from typing import Any
+
+import pytest
+
+from tessera.errors import Throttled
+from tessera.stores.dynamodb import DynamoTable
+from tessera.stores.table import Item, Key, Put
+from tessera.stores.tiers import Tiers
+from tests.support.fakes import StingyClient
+from tests.support.tables import new_table
+
+COUNT = 230
+KEYS = [Key("SESSION#x", f"DATA#{number:04d}") for number in range(COUNT)]
+ITEMS: list[Item] = [{**key._asdict(), "n": number} for number, key in enumerate(KEYS)]
+
+
+def filled(client: Any, name: str) -> DynamoTable:
+    table = DynamoTable(client, name, Tiers())
+    for first in range(0, COUNT, 100):
+        table.transact([Put(item) for item in ITEMS[first : first + 100]])
+    return table
+
+
+def by_key(items: list[Item]) -> list[Item]:
+    return sorted(items, key=lambda item: item["sk"])
+
+
+@pytest.mark.parametrize("at_once", [1_000, 7])
+def test_reading_many_gives_each_once(client: Any, at_once: int) -> None:
+    with new_table(client) as name:
+        filled(client, name)
+        stingy, pauses = StingyClient(client, at_once), list[float]()
+        table = DynamoTable(stingy, name, Tiers(), sleep=pauses.append)
+        keys = KEYS[:50] if at_once < 100 else KEYS
+        assert by_key(table.get_many(keys)) == ITEMS[: len(keys)]
+        assert max(stingy.requests) <= 100
+        assert bool(pauses) == (at_once < 100)
+
+
+@pytest.mark.parametrize("at_once", [1_000, 7])
+def test_deleting_many_deletes_each(client: Any, at_once: int) -> None:
+    with new_table(client) as name:
+        kept = filled(client, name)
+        stingy, pauses = StingyClient(client, at_once), list[float]()
+        DynamoTable(stingy, name, Tiers(), sleep=pauses.append).delete_many(KEYS[:-1])
+        assert list(kept.query("SESSION#x")) == ITEMS[-1:]
+        assert max(stingy.requests) <= 25
+        assert bool(pauses) == (at_once < 25)
+
+
+def test_pauses_grow_and_end_in_throttled(client: Any) -> None:
+    with new_table(client) as name:
+        filled(client, name)
+        pauses = list[float]()
+        stuck = DynamoTable(StingyClient(client, 0), name, Tiers(), sleep=pauses.append)
+        with pytest.raises(Throttled):
+            stuck.delete_many(KEYS[:5])
+        assert len(pauses) == 8
+        assert all(0 <= pause <= 0.05 * 2**attempt for attempt, pause in enumerate(pauses))
