@@ -1,11 +1,11 @@
 """GET /metrics: the aggregates of all containers in the text format of Prometheus."""
 
-from aws_lambda_powertools.event_handler import Response
-
 from tessera.errors import ScopeMissing
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, GraphDep
 from tessera.model.caller import Scope
+
+from aws_lambda_powertools.event_handler import Response
 
 app = Api("operations.metrics", raises=(ScopeMissing,))
 

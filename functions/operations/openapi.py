@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aws_lambda_powertools.event_handler import Response
-
 from tessera.http.api import Api
+
+from aws_lambda_powertools.event_handler import Response
 
 app = Api("operations.openapi", public=True)
 

@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-
 from tessera.errors import ContentTooLarge, NotYours, ScopeMissing, SessionExists, TokenInvalid, TooManyRequests
 from tessera.http import credentials
 from tessera.http.api import Api
@@ -18,6 +15,9 @@ from tessera.model.life import born
 from tessera.telemetry import CREATED
 from tessera.tokens.models import SessionWithTokens
 from tessera.tokens.refresh import RefreshToken
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 app = Api(
     "sessions.create",

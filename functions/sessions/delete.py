@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Query
-
 from tessera.errors import PreconditionFailed, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, ExchangeDep, SessionId
 from tessera.tokens.cookie import cleared
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 app = Api("sessions.delete", raises=(SessionNotFound, PreconditionFailed))
 

@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-
 from tessera.errors import PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
@@ -12,6 +9,9 @@ from tessera.http.depends import AccessDep, SessionId
 from tessera.model.bodies import Extend
 from tessera.model.life import extended
 from tessera.model.session import Session
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 app = Api("sessions.extend", raises=(SessionNotFound, SessionExpired, PreconditionFailed))
 

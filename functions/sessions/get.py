@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Query
-
 from tessera.errors import SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import AccessDep, GraphDep, SessionId
 from tessera.model.session import SessionWithParts
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
 

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.openapi.params import Query
-
 from tessera.errors import Invalid, NotYours, SessionExpired
 from tessera.http import cursors
 from tessera.http.access import Access
@@ -11,6 +9,8 @@ from tessera.http.api import Api
 from tessera.http.depends import AccessDep
 from tessera.model.caller import ME, Scope
 from tessera.model.session import SessionPage
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 app = Api("sessions.list", raises=(NotYours, SessionExpired))
 

@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-
 from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
 from tessera.http import credentials
 from tessera.http.api import Api
@@ -14,6 +11,9 @@ from tessera.model.caller import Scope
 from tessera.model.credentials import logged_in
 from tessera.tokens.models import SessionWithTokens
 from tessera.tokens.refresh import RefreshToken
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 app = Api(
     "sessions.login",

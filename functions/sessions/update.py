@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-
 from tessera.errors import (
     ContentTooLarge,
     IllegalMove,
@@ -25,6 +22,9 @@ from tessera.model.record import Record
 from tessera.model.session import Session
 from tessera.model.status import Status
 from tessera.telemetry import COMPLETED
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 app = Api(
     "sessions.update",

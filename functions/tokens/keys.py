@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from tessera.http.api import Api
 from tessera.http.depends import GraphDep
 from tessera.model.clock import SECOND
 from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
+
+from aws_lambda_powertools.event_handler import Response
 
 app = Api("tokens.keys", public=True, needs_keys=True)
 

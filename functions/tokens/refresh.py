@@ -2,10 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-from pydantic import ValidationError
-
 from tessera.errors import (
     CrossSiteRequest,
     Problem,
@@ -25,6 +21,10 @@ from tessera.model.record import Record
 from tessera.tokens import cookie
 from tessera.tokens.models import RefreshRequest, Tokens
 from tessera.tokens.refresh import RefreshToken
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from pydantic import ValidationError
 
 
 def _holder(exchange: Exchange) -> Holder:

@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
-
 from tessera.errors import SessionNotFound
 from tessera.http import answers
 from tessera.http.access import Access
@@ -15,6 +12,9 @@ from tessera.model.credentials import revoked
 from tessera.model.record import Record
 from tessera.tokens.cookie import cleared
 from tessera.tokens.models import Revoked, RevokeRequest
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 app = Api("tokens.revoke", raises=(SessionNotFound,))
 

@@ -1,5 +1,6 @@
 """The object graph of a Lambda container, built once. Tests build their own from fakes."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -106,6 +107,8 @@ class Container:
         self._graph: Graph | None = None
         if "awslambdaric" in sys.modules:
             self.wire(on_lambda())
+            gc.freeze()  # what INIT made stays: no later collection looks through it again
+            gc.enable()
 
     def wire(self, graph: Graph) -> Graph:
         """Take a graph; refuse it if keys are needed and there are none."""
