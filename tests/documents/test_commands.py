@@ -1,4 +1,4 @@
-"""The documents, word for word: every shell block of a page runs, in order, and says what the page says it does.
+"""The documents, word for word: every command block of a page runs, in order, and prints what the page shows.
 
 A page runs in one shell against a system of its own: its own port, its own state.
 """
@@ -14,17 +14,33 @@ import pytest
 from local import ports
 from local.paths import ROOT
 from local.stack import Stack
+from tests.documents.pages import Block, blocks
 
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "=====block====="
 
+NEEDS_AWS = "a stage on AWS"
+NOT_HERE = {
+    "README.md": {"make dev": "Ctrl-C to end, and to be outside of the tests"},
+    "docs/local.md": {
+        "export AWS_ENDPOINT_URL": "the AWS CLI, and a `make dev` on the port 4566",
+        "make up sam-local": "Docker",
+    },
+    "docs/deploy.md": {
+        "make deploy": NEEDS_AWS,
+        "make rotate-keys STAGE=prod": NEEDS_AWS,
+    },
+    "docs/operations.md": {"STAGE=prod": NEEDS_AWS},
+    "CONTRIBUTING.md": {
+        ".venv/bin/pre-commit install": "a working copy whose hooks may be changed",
+        "make check": "to be outside of the tests, or it would never end",
+        "make lock": "the package index, and it would change the working copy",
+    },
+}
+"""The blocks that do not run here: how they begin, and what they need."""
 
-def blocks(page: str, heading: str) -> list[str]:
-    """The shell blocks of a page from a heading on, to the next heading of the same rank."""
-    text = (ROOT / page).read_text()
-    rank = heading.partition(" ")[0]
-    after = text.split(f"\n{heading}\n", 1)[1]
-    return BLOCK.findall(re.split(rf"^{rank} ", after, maxsplit=1, flags=re.MULTILINE)[0])
+
+def runs_here(page: str, block: Block) -> bool:
+    return not block.code.startswith(tuple(NOT_HERE.get(page, ())))
 
 
 @pytest.fixture
@@ -34,9 +50,9 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     Stack(tmp_path, int(variables["TESSERA_PORT"])).down()
 
 
-def said(page: str, heading: str, environment: dict[str, str], work: Path) -> list[str]:
-    """Run the blocks and return what each printed."""
-    script = f"\necho {MARK}\n".join(["set -euo pipefail", *blocks(page, heading)])
+def said(commands: list[str], environment: dict[str, str], work: Path) -> list[str]:
+    """Run the commands in one shell and return what each printed."""
+    script = f"\necho {MARK}\n".join(["set -euo pipefail", *commands])
     script = script.replace(".tessera/session.json", str(work / "session.json"))
     done = subprocess.run(
         ["/bin/bash", "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
@@ -47,9 +63,8 @@ def said(page: str, heading: str, environment: dict[str, str], work: Path) -> li
 
 def test_the_first_five_minutes(environment: dict[str, str], tmp_path: Path) -> None:
     """README: create, read, patch, extend, expire, clean, count."""
-    up, created, read, patched, extended, expired, cleaned, metrics, _ = said(
-        "README.md", "## The first five minutes", environment, tmp_path
-    )
+    commands = [block.command for block in blocks("README.md", "## The first five minutes")]
+    up, created, read, patched, extended, expired, cleaned, metrics, _ = said(commands, environment, tmp_path)
     assert "HTTP API" in up
     assert '"email":"ada@example.org"' in created
     assert '"accessToken"' in created
@@ -65,12 +80,54 @@ def test_the_first_five_minutes(environment: dict[str, str], tmp_path: Path) -> 
     assert 'tessera_tier_milliseconds_count{tier="L2"}' in metrics
 
 
+@pytest.mark.parametrize("page", ["docs/sessions.md", "docs/tokens.md", "docs/operations.md", "CONTRIBUTING.md"])
+def test_the_commands_of_a_page_print_what_it_shows(
+    page: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    here = [block for block in blocks(page) if runs_here(page, block)]
+    printed = said([block.command for block in here], environment, tmp_path)
+    for block, text in zip(here, printed, strict=True):
+        assert block.explains(text), f"{block.code}\nprinted:\n{text}"
+
+
+def test_what_runs_of_the_deployment_guide(environment: dict[str, str], tmp_path: Path) -> None:
+    """Everything that needs no account: it asks the health of whatever stands in HTTP_URL."""
+    here = [block.command for block in blocks("docs/deploy.md") if runs_here("docs/deploy.md", block)]
+    start = ["make up", 'eval "$(make -s env)"', "HTTP_URL=$TESSERA"]
+    health = said([*start, *here], environment, tmp_path)[-1]
+    assert '"status":"ok"' in health
+
+
+@pytest.mark.parametrize("page", NOT_HERE)
+def test_no_block_is_left_out_in_vain(page: str) -> None:
+    codes = [block.code for block in blocks(page)]
+    assert [start for start in NOT_HERE[page] if not any(code.startswith(start) for code in codes)] == []
+
+
+def test_every_page_with_commands_is_run() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    names = {str(page.relative_to(ROOT)) for page in pages if blocks(str(page.relative_to(ROOT)))}
+    assert names <= {"docs/sessions.md", "docs/tokens.md", *NOT_HERE}
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that lead to a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, fragment = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not fragment or fragment in anchors(target))
+
+
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     broken = [
-        f"{page.relative_to(ROOT)}: {target}"
+        f"{page.relative_to(ROOT)}: {link}"
         for page in pages
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
-        if not (page.parent / target).exists()
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
+        if not leads_somewhere(page, link)
     ]
     assert broken == []

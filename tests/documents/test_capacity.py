@@ -1,0 +1,208 @@
+"""What docs/operations.md says an operation costs is what it costs, by an engine that counts as DynamoDB does."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from local.paths import ROOT
+from tessera.stores.dynamodb import DynamoTable
+from tessera.stores.tiers import Tiers
+from tests.functions.service import Answer, Context, Service, sample
+from tests.support.fakes import FakeClock
+from tests.support.tables import new_table
+
+ROW = re.compile(r"^\| ([\w ,`=-]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)
+ROWS = ROW.findall((ROOT / "docs" / "operations.md").read_text())
+TABLE = {name: (float(reads), float(writes), float(indexed)) for name, reads, writes, indexed in ROWS}
+READS = ("GetItem", "BatchGetItem", "Query")
+TEN = 10
+KINDS = '{"chat": {"cacheSeconds": 2}}'
+
+
+@dataclass
+class Meter:
+    """Adds up the units that a client's calls have taken: reads, writes, and those of the writes in an index."""
+
+    units: list[tuple[str, float, float]] = field(default_factory=list)
+
+    def watch(self, client: Any) -> None:
+        client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
+        client.meta.events.register("after-call.dynamodb.*", self._note)
+
+    def taken(self) -> tuple[float, float, float]:
+        """Return the sums since the last look."""
+        reads = sum(units for name, units, _ in self.units if name in READS)
+        writes = sum(units for name, units, _ in self.units if name not in READS)
+        indexed = sum(indexed for name, _, indexed in self.units if name not in READS)
+        self.units.clear()
+        return reads, writes, indexed
+
+    @staticmethod
+    def _ask(params: dict[str, Any], model: Any, **_: Any) -> None:
+        if "ReturnConsumedCapacity" in model.input_shape.members:
+            params["ReturnConsumedCapacity"] = "INDEXES"
+
+    def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        said = parsed.get("ConsumedCapacity", [])
+        for part in said if isinstance(said, list) else [said]:
+            indexes = part.get("GlobalSecondaryIndexes", {}).values()
+            indexed = sum(index["CapacityUnits"] for index in indexes)
+            self.units.append((model.name, part["CapacityUnits"], indexed))
+
+
+class Scene:
+    """A service on an empty table, and what each operation needs before it is measured."""
+
+    def __init__(self, service: Service, clock: FakeClock, meter: Meter) -> None:
+        self.service, self.clock, self.meter = service, clock, meter
+        self.admin = service.service_token()
+
+    def measure(self, name: str) -> tuple[float, float, float]:
+        act = OPERATIONS[name](self)
+        self.clock.forward(1)
+        self.meter.taken()
+        act()
+        return self.meter.taken()
+
+    def clean(self) -> None:
+        answer = self.service.handler("lifecycle/cleanup")(sample("lifecycle/cleanup"), Context(300_000))
+        assert answer["done"]
+
+    def customer(self, count: int) -> list[dict[str, Any]]:
+        body = {"customer": {"customerId": "customer-1"}}
+        return [self.service.call("sessions/create", token=self.admin, body=body).json for _ in range(count)]
+
+
+def on_session(name: str, **request: Any) -> Callable[[Scene], Callable[[], Any]]:
+    """An operation of a session on itself; `data` gives it buckets, `kind` makes it of that kind."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        made = {part: request[part] for part in ("data", "kind") if part in request}
+        owner = scene.service.create(**made)
+        sent = {part: value for part, value in request.items() if part not in made}
+        return lambda: scene.service.call(name, owner.id, token=owner.token, **sent)
+
+    return prepared
+
+
+def from_memory(scene: Scene) -> Callable[[], Any]:
+    service = scene.service.another(KINDS=KINDS)
+    owner = service.create(kind="chat")
+
+    def read() -> Answer:
+        return service.call("sessions/get", owner.id, token=owner.token, query={})
+
+    read()
+    return read
+
+
+def login_again(scene: Scene) -> Callable[[], Any]:
+    owner = scene.service.login(scene.service.create(), "customer-1")
+    return lambda: scene.service.login(owner, "customer-2")
+
+
+def login(scene: Scene) -> Callable[[], Any]:
+    owner = scene.service.create()
+    return lambda: scene.service.login(owner, "customer-1")
+
+
+def refresh(scene: Scene) -> Callable[[], Any]:
+    owner = scene.service.create()
+    return lambda: scene.service.call("tokens/refresh", body={"refreshToken": owner.refresh_token})
+
+
+def revoke_others(scene: Scene) -> Callable[[], Any]:
+    token = scene.customer(2)[0]["tokens"]["accessToken"]
+    return lambda: scene.service.call("tokens/revoke", token=token, body={"scope": "others"})
+
+
+def list_ten(scene: Scene) -> Callable[[], Any]:
+    scene.customer(TEN)
+    query = {"customerId": "customer-1"}
+    return lambda: scene.service.call("sessions/list", token=scene.admin, query=query)
+
+
+def idle_run(scene: Scene) -> Callable[[], Any]:
+    scene.clean()
+    return scene.clean
+
+
+def moving(scene: Scene) -> None:
+    owner = scene.service.create(ttlSeconds=1)
+    scene.service.call("sessions/extend", owner.id, token=owner.token, body={"seconds": 36_000})
+
+
+TWO_BUCKETS = {"a": {}, "b": {}}
+OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
+    "create": lambda scene: scene.service.create,
+    "create, for a customer": lambda scene: lambda: scene.customer(1),
+    "create, with two buckets": lambda scene: lambda: scene.service.create(data=TWO_BUCKETS),
+    "get": on_session("sessions/get", query={}),
+    "get, `include=data`": on_session("sessions/get", data=TWO_BUCKETS, query={"include": "data"}),
+    "get, answered by L1": from_memory,
+    "validity": on_session("sessions/validate"),
+    "change": on_session("sessions/update", body={"cartId": "cart-1"}),
+    "extend, to later": on_session("sessions/extend", body={"seconds": 7_200}),
+    "extend, to earlier": on_session("sessions/extend", body={"seconds": 60}),
+    "login": login,
+    "login, to another customer than before": login_again,
+    "refresh": refresh,
+    "revoke this": on_session("tokens/revoke", body={"scope": "this"}),
+    "revoke others, one other": revoke_others,
+    "list ten, by a service": list_ten,
+    "delete": on_session("sessions/delete"),
+    "delete, with two buckets": on_session("sessions/delete", data=TWO_BUCKETS),
+    "health": lambda scene: lambda: scene.service.call("operations/health"),
+    "clean-up, nothing to do": idle_run,
+}
+CLEANED: dict[str, Callable[[Scene], Any]] = {
+    "clean-up, for each expired session": lambda scene: scene.service.create(ttlSeconds=1),
+    "clean-up, for each with a bucket": lambda scene: scene.service.create(ttlSeconds=1, data={"a": {}}),
+    "clean-up, for each whose marker moves": moving,
+}
+
+
+@pytest.fixture
+def scene(dynoxide: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tessera-test")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tessera")
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=dynoxide,
+        region_name="eu-central-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    meter, clock = Meter(), FakeClock()
+    meter.watch(client)
+    with new_table(client) as name:
+        table = DynamoTable(client, name, Tiers())
+        # Counters are written once at the start, and never again as far as this test goes.
+        yield Scene(Service(clock, table=table, environment={"METRICS_FLUSH_SECONDS": "1000000"}), clock, meter)
+
+
+def test_the_page_lists_what_is_measured() -> None:
+    assert TABLE.keys() == OPERATIONS.keys() | CLEANED.keys()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_costs_what_the_page_says(scene: Scene, name: str) -> None:
+    scene.service.create()  # the first request writes the counters
+    assert scene.measure(name) == TABLE[name]
+
+
+@pytest.mark.parametrize("name", CLEANED)
+def test_cleaning_up_a_session_costs_what_the_page_says(scene: Scene, name: str) -> None:
+    scene.clean()
+    for _ in range(TEN):
+        CLEANED[name](scene)
+    scene.clock.forward(5)
+    scene.meter.taken()
+    scene.clean()
+    idle = TABLE["clean-up, nothing to do"]
+    each = tuple((units - run) / TEN for units, run in zip(scene.meter.taken(), idle, strict=True))
+    assert each == TABLE[name]
