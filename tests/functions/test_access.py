@@ -66,11 +66,18 @@ def test_the_authorizer_says_what_is_wrong(service: Service, headers: dict[str, 
     assert service.authorize(**headers)["refusal"] == refusal
 
 
-def test_an_access_token_ends_after_fifteen_minutes(service: Service) -> None:
-    """PyJWT reads the clock of the machine: a token that was minted long ago is past its time."""
-    past = Service(FakeClock(1_000_000_000_000), service.secret, service.table)
-    old = past.graph.access_tokens.for_session(session())
-    assert service.call("sessions/get", "me", token=old).problem == (401, "token-expired")
+def test_an_access_token_ends_after_fifteen_minutes(service: Service, clock: FakeClock) -> None:
+    owner = service.create()
+    clock.forward(15 * 60 - 1)
+    assert service.call("sessions/get", "me", token=owner.token, query={}).status == 200
+    clock.forward(1)
+    assert service.call("sessions/get", "me", token=owner.token).problem == (401, "token-expired")
+
+
+def test_a_token_of_tomorrow_is_not_valid_today(service: Service, clock: FakeClock) -> None:
+    owner = service.create()
+    clock.forward(-60)
+    assert service.call("sessions/get", "me", token=owner.token).problem == (401, "token-invalid")
 
 
 @pytest.mark.parametrize(("name", "scope"), SCOPES.items())

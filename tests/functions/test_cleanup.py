@@ -15,7 +15,7 @@ from tests.functions.service import Context, Service
 from tests.support.fakes import Crash, CrashingTable, FailingTable, FakeClock, InterruptedTable
 from tests.support.records import session
 
-PAGE = 500
+PAGE = 100
 
 
 def test_the_expired_are_buried_and_the_living_left_alone(service: Service, clock: FakeClock) -> None:
@@ -60,13 +60,13 @@ def test_it_stops_before_its_limit_and_goes_on_where_it_stopped(
     service: Service, output: Output, clock: FakeClock
 ) -> None:
     small = service.another(CLEANUP_SHARDS="1")
-    for _ in range(PAGE + 100):
+    for _ in range(PAGE + 20):
         small.graph.sessions.create(session(now=clock(), ttlSeconds=60), {})
     clock.forward(90)
     first = _clean(small, [300_000, 19_000])
     assert first == _run(done=False, expired=PAGE, deleted=PAGE, lag=30)
     assert output.metrics()["CleanupLagSeconds"] == [30]
-    assert _clean(small) == _run(expired=100, deleted=100)
+    assert _clean(small) == _run(expired=20, deleted=20)
     assert output.metrics()["CleanupLagSeconds"] == [0]
 
 
