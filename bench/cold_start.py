@@ -13,20 +13,13 @@ import subprocess
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import boto3
-
-from bench.engines import SIGNED, dynoxide, environment
+from bench.engines import client, dynoxide, environment
 from bench.harness import Outcome, Target, p50
-from bench.sessions import checkout, get_event
+from bench.sessions import get_event, stored
 from local.build import Build
 from local.invoke import Function, Runtime
 from local.paths import FUNCTIONS, OUR_LAYER, OUR_UV, ROOT, SAM_TOOLS, STATE
-from tessera.model.clock import system_clock
-from tessera.stores.dynamodb import DynamoTable
-from tessera.stores.sessions import Sessions
-from tessera.stores.tiers import Tiers
 from tests.support.tables import new_table
 
 ROUNDS = 20
@@ -38,11 +31,8 @@ _TARGETS = (Target("ratio_to_bare_client", at_most=1.25), Target("ratio_to_plain
 
 def run() -> Outcome:
     """Build the subjects, start them in turns, compare the medians."""
-    client: Any
-    with dynoxide() as url, new_table(client := boto3.client("dynamodb", endpoint_url=url, **SIGNED)) as table:
-        record = checkout(system_clock())
-        Sessions(DynamoTable(client, table, Tiers()), system_clock, shards=16).create(record, {})
-        start = partial(_started, event=get_event(record), variables=environment(url, table))
+    with dynoxide() as url, new_table(client(url)) as table:
+        start = partial(_started, event=get_event(stored(url, table)), variables=environment(url, table))
         times = _in_turns(_subjects(), start)
     figures = {
         "ratio_to_bare_client": _total(times["ours"]) / _total(times["bare_client"]),

@@ -3,9 +3,12 @@
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
+
+import boto3
 
 from local import ports, process
 from local.engine import CREDENTIALS, REGION, Engine
@@ -13,10 +16,15 @@ from local.paths import ROOT
 
 _DYNOXIDE = ROOT / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
 _START_SECONDS = 10
+_SIGNED: Any = {
+    "region_name": REGION,
+    "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+    "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+}
 
 
 @contextmanager
-def dynoxide() -> Iterator[str]:
+def dynoxide() -> Generator[str]:
     """Start an empty dynoxide in memory; give its URL."""
     binary = str(_DYNOXIDE) if _DYNOXIDE.exists() else shutil.which("dynoxide")
     if binary is None:
@@ -34,7 +42,7 @@ def dynoxide() -> Iterator[str]:
 
 
 @contextmanager
-def ministack() -> Iterator[str]:
+def ministack() -> Generator[str]:
     """Start an empty MiniStack; give its URL."""
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(Path(folder), ports.free())
@@ -48,12 +56,14 @@ def ministack() -> Iterator[str]:
 ENGINES: Mapping[str, Callable[[], AbstractContextManager[str]]] = {"dynoxide": dynoxide, "ministack": ministack}
 
 
-SIGNED: Mapping[str, str] = {
-    "region_name": REGION,
-    "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-    "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-}
-"""What a client of an engine is made with where the environment says nothing."""
+def client(url: str) -> Any:
+    """Return a DynamoDB client of an engine, as boto3 makes it."""
+    return boto3.client("dynamodb", endpoint_url=url, **_SIGNED)
+
+
+def resource(url: str) -> Any:
+    """Return the same as boto3's resource."""
+    return boto3.resource("dynamodb", endpoint_url=url, **_SIGNED)
 
 
 def environment(endpoint: str, table: str, **more: str) -> dict[str, str]:

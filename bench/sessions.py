@@ -1,16 +1,19 @@
 """Sessions to measure with, made as the service makes them, and the events that ask for them."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from bench.engines import client
 from local.paths import EVENTS
 from tessera.model.bodies import CreateSession
-from tessera.model.clock import Millis
+from tessera.model.clock import Millis, system_clock
 from tessera.model.ids import new_session_id
 from tessera.model.kinds import kinds
 from tessera.model.life import born
 from tessera.model.record import Record, Refresh
+from tessera.stores.dynamodb import DynamoTable
+from tessera.stores.sessions import Sessions
+from tessera.stores.tiers import Tiers
 
 _CUSTOMER = {"firstName": "Ada", "lastName": "Lovelace", "phone": "+44 20 7946 0000"}
 _PRODUCTS = [{"sku": "tea-0001", "name": "Darjeeling", "quantity": 2, "price": 1290}]
@@ -33,6 +36,13 @@ def checkout(now: Millis, *, idle_seconds: int | None = None, with_data: bool = 
     return born(new_session_id(), wanted, kinds=kinds({}), by_service=True, refresh=_REFRESH, now=now)
 
 
+def stored(url: str, table: str) -> Record:
+    """Write such a session to the table of an engine and return it."""
+    record = checkout(system_clock())
+    Sessions(DynamoTable(client(url), table, Tiers()), system_clock, shards=16).create(record, {})
+    return record
+
+
 def get_event(record: Record) -> dict[str, Any]:
     """Return the HTTP API event with which a session reads itself by its own access token."""
     event = json.loads((EVENTS / "sessions" / "get.json").read_text())
@@ -49,18 +59,3 @@ def get_event(record: Record) -> dict[str, Any]:
     }
     del event["queryStringParameters"]
     return event
-
-
-@dataclass
-class Context:
-    """What Lambda passes beside the event, as far as anybody reads it."""
-
-    function_name: str = "tessera-bench"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:tessera-bench"
-    aws_request_id: str = "8f5c1f0e-6a5d-4b6e-9c59-5b8f6b1f3a11"
-    milliseconds_left: int = 300_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time that is left."""
-        return self.milliseconds_left

@@ -6,27 +6,21 @@ write of its counters.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from http import HTTPStatus
-from importlib.util import module_from_spec, spec_from_file_location
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import boto3
-
-from bench.engines import ENGINES, SIGNED, environment
+from bench.engines import ENGINES, client, environment
+from bench.handlers import Context, loaded
 from bench.harness import Outcome, Target, in_turns, p50, p99
-from bench.sessions import Context, checkout, get_event
+from bench.sessions import get_event, stored
 from local.paths import FUNCTIONS
-from tessera.model.clock import system_clock
-from tessera.stores.dynamodb import DynamoTable
-from tessera.stores.sessions import Sessions
-from tessera.stores.tiers import Tiers
 from tests.support.tables import new_table
 
 BARE = Path(__file__).parent / "bare" / "read.py"
@@ -63,12 +57,10 @@ def _measured(url: str) -> dict[str, float]:
 
 
 @contextmanager
-def _calls(url: str) -> Iterator[tuple[Call, Call, Call]]:
+def _calls(url: str) -> Generator[tuple[Call, Call, Call]]:
     """Give the bare handler, ours, and ours with L1, as calls that read the same session."""
-    client: Any = boto3.client("dynamodb", endpoint_url=url, **SIGNED)
-    with new_table(client) as table:
-        record = checkout(system_clock())
-        Sessions(DynamoTable(client, table, Tiers()), system_clock, shards=16).create(record, {})
+    with new_table(client(url)) as table:
+        record = stored(url, table)
         called = partial(_called, event=get_event(record))
         variables = environment(url, table, REQUESTS_PER_MINUTE=str(10**9))
         yield (
@@ -80,17 +72,13 @@ def _calls(url: str) -> Iterator[tuple[Call, Call, Call]]:
 
 def _called(path: Path, variables: Mapping[str, str], *, event: Mapping[str, Any]) -> Call:
     """Load a handler afresh and call it once while its environment is set; return further calls."""
-    spec = spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module, context = module_from_spec(spec), Context()
-
-    def call() -> None:
-        answer = module.handler(event, context)
-        if answer["statusCode"] != HTTPStatus.OK:
-            raise RuntimeError(f"{path} answered {answer}")
-
     with patch.dict(os.environ, variables):
-        spec.loader.exec_module(module)
+        handler, context = loaded(path), Context()
+
+        def call() -> None:
+            answer = handler(event, context)
+            if answer["statusCode"] != HTTPStatus.OK:
+                raise RuntimeError(f"{path} answered {answer}")
+
         call()
     return call

@@ -13,5 +13,5 @@ TABLE = os.environ["TABLE_NAME"]
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Read the item of a session; answer with it as DynamoDB gives it."""
     key = {"pk": {"S": f"SESSION#{event['pathParameters']['sessionId']}"}, "sk": {"S": "CORE"}}
-    answer = client.get_item(TableName=TABLE, Key=key, ConsistentRead=True)
+    answer: Any = client.get_item(TableName=TABLE, Key=key, ConsistentRead=True)
     return {"statusCode": 200, "body": json.dumps(answer["Item"])}
