@@ -1,8 +1,8 @@
 """The clean-up, on a schedule: buries what has expired and deletes what lies beside it.
 
-It walks the hours from where the last run ended up to now, every shard of an hour at the same time, page by
-page, and stops in time for its own limit; what it leaves is where the next run begins. Two runs at once, a crash
-anywhere, an item that cannot be read: none of these does harm (see tessera.stores.expiry).
+It walks the hours from just before where the last run ended up to now, every shard of an hour at the same
+time, page by page, and stops in time for its own limit; what it leaves is where the next run begins. Two runs at
+once, a crash anywhere, an item that cannot be read: none of these does harm (see tessera.stores.expiry).
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,9 @@ PAGE = 500
 
 LOOK_BACK = 48
 """Hours that the very first run goes back."""
+
+OVERLAP = 1
+"""Hours that every run looks at again: the index follows the table a little later, also at the end of an hour."""
 
 _MARGIN: Millis = 20 * SECOND
 _THREADS = 8
@@ -64,7 +67,7 @@ def cleanup(_event: object, graph: Graph, remaining: Remaining) -> dict[str, Any
     this_hour = now // HOUR
     run, reached = Run(), graph.expiry.reached() or this_hour - LOOK_BACK
     with ThreadPoolExecutor(_THREADS) as pool:
-        for hour in range(reached, this_hour + 1):
+        for hour in range(reached - OVERLAP, this_hour + 1):
             clean = partial(_clean, graph, remaining, now, hour)
             for part in pool.map(clean, range(graph.expiry.shards)):
                 run.merge(part)

@@ -80,6 +80,16 @@ def test_hours_that_were_left_are_not_forgotten(service: Service, clock: FakeClo
     assert _clean(service)["expired"] == 3
 
 
+def test_a_marker_that_the_index_shows_late_is_not_missed(service: Service, clock: FakeClock) -> None:
+    """It belongs to an hour that was done when it appeared."""
+    _clean(service)
+    created = clock()
+    clock.forward(3_600)
+    _clean(service)
+    service.graph.sessions.create(session(now=created, ttlSeconds=60), {})
+    assert _clean(service)["expired"] == 1
+
+
 def test_two_runs_at_once_count_a_session_once(service: Service, clock: FakeClock) -> None:
     one = service.another(CLEANUP_SHARDS="1")
     owners = [one.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]

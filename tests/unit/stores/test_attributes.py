@@ -48,7 +48,7 @@ def test_types_that_we_never_write_come_as_they_are_for_the_model_to_refuse() ->
 
 @given(json_objects)
 def test_a_value_never_weighs_less_than_dynamodb_says(item: dict[str, Any]) -> None:
-    """UTF-8 for names and texts, up to 21 bytes a number, 1 for the rest, 3 for each nesting and 1 for each part."""
+    """UTF-8 for names and texts, 21 bytes for a number, 1 for the rest, 3 for each nesting, 1 for each part."""
 
     def weighed(value: Any) -> int:
         match value:
