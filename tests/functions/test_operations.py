@@ -66,6 +66,12 @@ def test_keys_that_cannot_be_read_are_unhealthy(service: Service, secret: str | 
     assert answer.json["checks"]["keys"] == {"status": "failing", "reason": reason}
 
 
+def test_health_looks_past_the_cache_of_the_keys(service: Service) -> None:
+    """Otherwise it would be well for minutes after the secret had gone."""
+    service.call("operations/health")
+    assert service.secret.looks == 1
+
+
 @pytest.mark.parametrize("scope", ["sessions:read", "sessions:write", "system:write"])
 def test_metrics_are_for_admins(service: Service, scope: str) -> None:
     answer = service.call("operations/metrics", token=service.service_token(scope))
