@@ -19,8 +19,8 @@ from tessera.stores.table import Item
 from tessera.telemetry import CLEANUP_LAG, ERRORS, EXPIRED
 from tessera.wiring import Graph
 
-PAGE = 500
-"""Sessions settled at once; a run holds one page per thread in memory, and no more."""
+PAGE = 100
+"""Sessions settled at once, one transaction's worth; a run holds one page per thread in memory, and no more."""
 
 LOOK_BACK = 48
 """Hours that the very first run goes back."""
