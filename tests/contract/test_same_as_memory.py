@@ -262,5 +262,5 @@ def test_dynamodb_and_memory_show_the_same(request: pytest.FixtureRequest, engin
             engine = DynamoTable(client, name, Tiers(), sleep=lambda _: None)
 
         run_state_machine_as_test(
-            OnEngine, settings=settings(max_examples=80, stateful_step_count=30, deadline=None)
+            OnEngine, settings=settings(max_examples=50, stateful_step_count=30, deadline=None)
         )
