@@ -72,7 +72,7 @@ def slim_models(target: Path) -> None:
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
     for model in data.rglob("service-*.json"):
-        _rewrite(model, _without_prose(json.loads(model.read_text())))
+        _rewrite(model, _parsed(model.read_text()))
     endpoints = json.loads((data / "endpoints.json").read_text())
     for partition in endpoints["partitions"]:
         partition["services"] = {
@@ -81,15 +81,15 @@ def slim_models(target: Path) -> None:
     _rewrite(data / "endpoints.json", endpoints)
 
 
-def _without_prose(model: Any) -> Any:
-    """Drop the documentation, which is a text; a member of that name would be an object."""
-    if isinstance(model, dict):
-        return {
-            name: _without_prose(value)
-            for name, value in model.items()
-            if name != "documentation" or not isinstance(value, str)
-        }
-    return [_without_prose(value) for value in model] if isinstance(model, list) else model
+def _parsed(text: str) -> Any:
+    """Parse a model without its documentation, which is text; a member of that name would be an object."""
+
+    def without_prose(members: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(members.get("documentation"), str):
+            del members["documentation"]
+        return members
+
+    return json.loads(text, object_hook=without_prose)
 
 
 def _rewrite(file: Path, content: Any) -> None:
