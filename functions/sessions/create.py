@@ -31,9 +31,11 @@ app = Api(
 @app.post(
     "/sessions", status_code=201, summary="Create a session", tags=["sessions"], operation_id="createSession"
 )
-def create(wanted: Annotated[CreateSession, Body()], exchange: ExchangeDep) -> Response[SessionWithTokens]:
+def create(
+    exchange: ExchangeDep, wanted: Annotated[CreateSession | None, Body()] = None
+) -> Response[SessionWithTokens]:
     """Make a session. Ids are made here; a service token may name the customer."""
-    graph, caller = exchange.graph, exchange.caller
+    graph, caller, wanted = exchange.graph, exchange.caller, wanted or CreateSession()
     if caller.is_service:
         caller.require(Scope.SESSIONS_WRITE)
     session_id = exchange.new_session_id or new_session_id()

@@ -47,14 +47,17 @@ def update(
     session_id: SessionId, patch: Annotated[SessionPatch, Body()], access: AccessDep, graph: GraphDep
 ) -> Response[Session]:
     """Apply a merge patch (RFC 7396): null removes. Writers of different fields lose nothing of each other."""
+    completes = False
 
     def decide(record: Record, now: Millis) -> Change:
+        nonlocal completes
+        completes = patch.status == Status.COMPLETED != record.session.status
         kind = graph.kinds.get(record.session.kind)
         by_service = access.caller.is_service
         return edited(record, patch, flow=kind and kind.flow, by_service=by_service, now=now)
 
     record = access.change(session_id, decide)
-    if patch.status == Status.COMPLETED:
+    if completes:
         graph.telemetry.count(COMPLETED)
     return answers.session(record)
 

@@ -6,8 +6,12 @@ from tessera.http.api import Api
 from tessera.http.depends import GraphDep
 from tessera.model.clock import SECOND
 from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
+from tessera.wiring import KEYS_MAX_AGE
 
 from aws_lambda_powertools.event_handler import Response
+
+CACHEABLE = PUBLISHED_BEFORE_USE // SECOND - KEYS_MAX_AGE
+"""Seconds: whoever caches the set knows a key before it signs, although containers learn of it late themselves."""
 
 app = Api("tokens.keys", public=True, needs_keys=True)
 
@@ -15,7 +19,7 @@ app = Api("tokens.keys", public=True, needs_keys=True)
 @app.get("/.well-known/jwks.json", summary="Public keys (JWKS)", tags=["tokens"], operation_id="getKeys")
 def keys(graph: GraphDep) -> Response[dict[str, Any]]:
     """Return the JSON Web Key Set (RFC 7517). New keys are here an hour before they sign, so it may be cached."""
-    cached = {"Cache-Control": f"public, max-age={PUBLISHED_BEFORE_USE // SECOND}"}
+    cached = {"Cache-Control": f"public, max-age={CACHEABLE}"}
     return Response(200, "application/json", graph.keys.ring().jwks(), cached)
 
 

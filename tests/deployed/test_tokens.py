@@ -43,7 +43,7 @@ class TestAccess:
     def test_others_verify_our_tokens_with_our_jwks(self, anyone: Caller) -> None:
         token = opened(anyone, email="ada@example.org").tokens["accessToken"]
         answer = anyone.get("/.well-known/jwks.json")
-        assert answer.headers["cache-control"] == "public, max-age=3600"
+        assert answer.headers["cache-control"] == "public, max-age=3300"
         jwks = jwt.PyJWKSet.from_dict(answer.ok())
         header, payload = parts(token)
         verified = jwt.decode(token, jwks[header["kid"]].key, algorithms=["ES256"], audience="tessera")

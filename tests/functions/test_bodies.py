@@ -10,7 +10,7 @@ from tessera.http.body import MAX_BYTES
 from tests.functions.operations import WITH_BODY
 from tests.functions.service import Answer, Owner, Service, sample
 
-OPTIONAL = ["sessions/extend", "tokens/refresh"]
+OPTIONAL = ["sessions/create", "sessions/extend", "tokens/refresh"]
 
 
 @pytest.fixture

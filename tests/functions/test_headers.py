@@ -107,3 +107,8 @@ def _call(service: Service, name: str, *, allowed: bool, origin: str | None = No
     token = service.service_token() if allowed else None
     headers = {} if origin is None else {"origin": origin}
     return service.call(name, token=token, headers=headers, **event)
+
+
+def test_a_new_session_is_located_under_the_prefix(service: Service) -> None:
+    answer = service.another(PATH_PREFIX="/api").call("sessions/create", rawPath="/api/sessions")
+    assert answer.headers["Location"] == f"/api/sessions/{answer.json['session']['id']}"

@@ -241,6 +241,23 @@ def test_the_record_holds_nothing_that_could_be_read(service: Service) -> None:
     assert "tokens" not in text
 
 
+def test_a_replay_opens_nothing_to_a_token_that_was_revoked_since(service: Service) -> None:
+    owner = service.create()
+    first = service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={})
+    assert first.status == 200
+    service.call("tokens/revoke", token=owner.token, body={"scope": "this"})
+    again = service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={})
+    assert again.problem == (401, "token-revoked")
+
+
+def test_a_replay_does_not_serve_what_has_expired(service: Service, clock: FakeClock) -> None:
+    owner = service.create(ttlSeconds=60)
+    service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={"seconds": 5})
+    clock.forward(6)
+    again = service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={"seconds": 5})
+    assert again.problem == (404, "session-expired")
+
+
 def test_a_made_up_token_finds_no_record(service: Service) -> None:
     """A caller without a session and one with have different names, whatever the key."""
     owner = Owner.of(_create(service))

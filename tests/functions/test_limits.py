@@ -4,7 +4,11 @@ import re
 
 import pytest
 
+from tessera.errors import Unavailable
 from tessera.http.idempotency import fingerprint
+from tessera.model.changes import Change
+from tessera.stores.memory import MemoryTable
+from tessera.stores.table import Item, Key
 from tests.functions.service import Answer, Service, sample
 from tests.support.fakes import FakeClock
 
@@ -97,6 +101,22 @@ def test_off_means_off(service: Service) -> None:
 @pytest.mark.parametrize("name", ["operations/health", "tokens/keys", "operations/openapi"])
 def test_what_is_public_and_the_same_for_all_is_not_counted(limited: Service, name: str) -> None:
     assert {limited.call(name).status for _ in range(30)} == {200}
+
+
+class Uncounting(MemoryTable):
+    """A table that takes everything but the counts of the rate limits."""
+
+    def update(self, key: Key, change: Change) -> Item:
+        if key.pk.startswith("RATE#"):
+            raise Unavailable
+        return super().update(key, change)
+
+
+def test_a_limit_that_cannot_be_counted_limits_nobody(service: Service) -> None:
+    """A failing table must not turn what L1 could answer into a 503."""
+    service.table = Uncounting()
+    limited = service.another(RATE_LIMITS="on", CREATIONS_PER_MINUTE="2")
+    assert [limited.call("sessions/create").status for _ in range(2)] == [201, 201]
 
 
 def _from(service: Service, address: str) -> Answer:

@@ -100,7 +100,7 @@ def test_the_public_keys_hold_nothing_private_and_may_be_cached(service: Service
     service.secret.ring = rotated(service.secret.ring, clock())
     service.secret.fetch(True)
     answer = service.call("tokens/keys")
-    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    assert answer.headers["Cache-Control"] == "public, max-age=3300"
     assert [sorted(key) for key in answer.json["keys"]] == [["alg", "crv", "kid", "kty", "use", "x", "y"]] * 2
     assert {key["use"] for key in answer.json["keys"]} == {"sig"}
 

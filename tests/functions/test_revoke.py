@@ -2,6 +2,8 @@
 
 import pytest
 
+from tessera.model.changes import Change
+from tessera.stores.keys import core_key
 from tests.functions.service import CSRF, Owner, Service
 from tests.support.fakes import FakeClock
 
@@ -76,3 +78,18 @@ def _alive(service: Service, owner: Owner) -> tuple[bool, ...]:
     by_cookie = service.call("sessions/get", "me", cookie=owner.cookie, query={})
     refreshed = service.call("tokens/refresh", body={"refreshToken": owner.refresh_token}, headers=CSRF)
     return by_token.status == 200, by_cookie.status == 200, refreshed.status == 200
+
+
+def test_a_session_that_cannot_be_read_keeps_nobody_from_logging_out(
+    service: Service, devices: list[Owner]
+) -> None:
+    """It opens to no token itself, it is not listed, and a service can delete it."""
+    poisoned, *rest = devices
+    service.table.update(core_key(poisoned.id), Change({("status",): "nonsense"}))
+    page = service.call("sessions/list", token=rest[0].token, query={})
+    assert {session["id"] for session in page.json["sessions"]} == {owner.id for owner in rest}
+    assert service.call("sessions/get", "me", token=poisoned.token).problem == (500, "internal-error")
+    answer = service.call("tokens/revoke", token=rest[0].token, body={"scope": "all"})
+    assert (answer.status, answer.json) == (200, {"revoked": 2})
+    assert service.call("sessions/delete", poisoned.id, token=service.service_token()).status == 204
+    assert service.call("sessions/delete", poisoned.id, token=service.service_token()).status == 404

@@ -78,12 +78,12 @@ class Telemetry:
             self._pending[f'tessera_tier_milliseconds_sum{{tier="{tier}"}}'] += round(spent, 3)
             self._pending[f'tessera_tier_milliseconds_count{{tier="{tier}"}}'] += 1
 
-    def flush(self) -> None:
+    def flush(self, *, to_table: bool = True) -> None:
         """Write the EMF record, and the aggregates when it is time; a failing table only delays these."""
         if self._emf.metric_set:
             self._emf.flush_metrics()
         now = self._clock()
-        if self._pending and now - self._flushed_at >= self._every:
+        if to_table and self._pending and now - self._flushed_at >= self._every:
             try:
                 self._counters.add(self._pending)
             except TesseraError as error:

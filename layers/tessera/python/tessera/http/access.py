@@ -29,12 +29,12 @@ class Access:
     def get(self, session_id: str) -> Record:
         """Return the live session."""
         target = self.target(session_id, Scope.SESSIONS_READ)
-        return self._own(lambda: self.caller.admit(self.sessions.get(target)))
+        return _own(self.caller, lambda: self.caller.admit(self.sessions.get(target)))
 
     def find(self, session_id: str) -> Record:
         """Return the session, expired or not."""
         target = self.target(session_id, Scope.SESSIONS_READ)
-        return self._own(lambda: self.caller.admit(self.sessions.find(target)))
+        return _own(self.caller, lambda: self.caller.admit(self.sessions.find(target)))
 
     def change(self, session_id: str, decide: Decide, *, dead_too: bool = False) -> Record:
         """Change the live session as `decide` says of what it is at that moment; honours If-Match.
@@ -51,13 +51,18 @@ class Access:
             self.check_version(record)
             return decide(record, now)
 
-        return self._own(lambda: self.sessions.change(target, decide_now))
+        return _own(self.caller, lambda: self.sessions.change(target, decide_now))
 
     def delete(self, session_id: str) -> None:
-        """Delete the session; honours If-Match as far as a read can."""
+        """Delete the session; honours If-Match as far as a read can.
+
+        A service deletes without reading, so that it can delete what nobody can read any more.
+        """
         target = self.target(session_id, Scope.SESSIONS_WRITE)
-        self.check_version(self._own(lambda: self.caller.admit(self.sessions.find(target))))
-        self.sessions.delete(target)
+        if self._if_match is not None or self.caller.session_id:
+            self.check_version(_own(self.caller, lambda: self.caller.admit(self.sessions.find(target))))
+        if not self.sessions.delete(target) and self.caller.is_service:
+            raise SessionNotFound
 
     def check_version(self, record: Record) -> None:
         """Raise PreconditionFailed unless If-Match (RFC 9110, section 13.1.1) is absent or names the version."""
@@ -67,14 +72,15 @@ class Access:
         if "*" not in wanted and etag(record) not in wanted:
             raise PreconditionFailed(version=record.session.version)
 
-    def _own(self, use: Callable[[], Record]) -> Record:
-        """To a session's own token a deleted session is a revoked token."""
-        try:
-            return use()
-        except SessionNotFound as gone:
-            if self.caller.session_id:
-                raise TokenRevoked from gone
-            raise
+
+def _own(caller: Caller, use: Callable[[], Record]) -> Record:
+    """Return what the use of a session gives. To a session's own token a deleted session is a revoked token."""
+    try:
+        return use()
+    except SessionNotFound as gone:
+        if caller.session_id:
+            raise TokenRevoked from gone
+        raise
 
 
 def etag(record: Record) -> str:

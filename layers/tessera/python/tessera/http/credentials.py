@@ -18,12 +18,13 @@ def session_with_tokens(
     exchange: Exchange, record: Record, refresh_token: RefreshToken, status: int
 ) -> Response[SessionWithTokens]:
     """Answer with a session and new credentials for it, as tokens and as cookie."""
+    exchange.named_session = record.id
     whole = SessionWithTokens(session=record.session, tokens=tokens(exchange, record, refresh_token))
     return Response(
         status,
         JSON,
         whole,
-        {"ETag": etag(record), "Location": f"/sessions/{record.id}"},
+        {"ETag": etag(record), "Location": f"{exchange.prefix}/sessions/{record.id}"},
         cookies=cookies(exchange, record, refresh_token),
     )
 

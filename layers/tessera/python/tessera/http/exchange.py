@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from tessera.errors import InternalError, Problem
+from tessera.errors import InternalError, Problem, Unavailable
 from tessera.http import body, origins, problems
+from tessera.http.access import Access
 from tessera.http.limits import RateLimiter
-from tessera.model.caller import Caller
+from tessera.model.caller import ME, Caller
 from tessera.model.ids import is_session_id
 from tessera.stores.keys import partition
 from tessera.telemetry import ERRORS, REQUESTS
@@ -48,7 +49,9 @@ class Exchange:
         self.headers = {name.lower(): value for name, value in sent.items()}
         parameters: dict[str, str] = event.get("pathParameters") or {}
         self.named_session = parameters.get("sessionId", "")
-        self.event = _normalised(event, self.headers, graph.settings.path_prefix)
+        prefix = graph.settings.path_prefix.strip("/")
+        self.prefix = f"/{prefix}" if prefix else ""
+        self.event = _normalised(event, self.headers, self.prefix)
         request: dict[str, Any] = event["requestContext"]
         self.method: str = request["http"]["method"]
         self.address: str = request["http"].get("sourceIp", "")
@@ -95,6 +98,8 @@ class Exchange:
         from tessera.http import idempotency  # noqa: PLC0415 - only who sends a key pays for it
 
         idempotency.check_key(key)
+        if self.caller.session_id:  # a replay opens nothing to a token that the session has left behind
+            Access(self.caller, self.graph.sessions, self.graph.clock, None).find(ME).live(self.graph.clock())
         holder = self._holder(self)
         who = self.caller.name or holder.credential or self.address
         print_ = idempotency.fingerprint(self.graph, who, self.method, self.event["rawPath"], key)
@@ -136,11 +141,12 @@ class Exchange:
             telemetry.count(ERRORS, labels=f'operation="{self.operation}",status="{status}"')
         telemetry.observe(tiers)
         self._log(status)
-        telemetry.flush()
+        telemetry.flush(to_table=status != Unavailable.status)
         return {**answer, "headers": headers, "body": answer["body"] or ""}
 
     def _log(self, status: int) -> None:
         telemetry, named = self.graph.telemetry, self.named_session
+        named = self.caller.session_id if named == ME else named
         telemetry.log.info(
             "request",
             operation=self.operation,
@@ -160,7 +166,6 @@ class Exchange:
 
 def _normalised(event: Event, headers: Mapping[str, str], prefix: str) -> Event:
     raw_path: str = event["rawPath"]
-    prefix = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
     if prefix and raw_path.startswith(f"{prefix}/"):
         raw_path = raw_path.removeprefix(prefix)
     # The media type is judged in `body.read`; the resolver knows one only, also where there is no body.

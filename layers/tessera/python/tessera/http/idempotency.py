@@ -50,7 +50,8 @@ def check_key(key: str) -> str:
 
 def fingerprint(graph: Graph, *parts: str) -> str:
     """Return the hash that stands for caller, method, path and key: nobody finds a record by guessing."""
-    secret = graph.keys.ring().roots[-1].derive("idempotency")
+    oldest = graph.keys.ring().roots[-1]  # a rotation changes it only when it drops one
+    secret = oldest.derive("idempotency")
     return hmac.new(secret, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
 
 

@@ -4,9 +4,10 @@ To spare a write per request, a container reports its hits of a caller in batche
 most one batch per container; creations are counted one by one.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tessera.errors import TooManyRequests
+from tessera.errors import TooManyRequests, Unavailable
 from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock
 from tessera.settings import Settings
 from tessera.stores.counters import Counters
@@ -69,8 +70,9 @@ class RateLimiter:
         seen.unreported += 1
         if seen.unreported >= self.limit.batch:
             name = f"{self.limit.name}#{who}"
-            seen.total = self._counters.hit(name, window=window, width=_WIDTH, amount=seen.unreported)
-            seen.unreported = 0
+            with suppress(Unavailable):  # a limit that cannot be counted limits nobody
+                seen.total = self._counters.hit(name, window=window, width=_WIDTH, amount=seen.unreported)
+                seen.unreported = 0
         left = self.limit.per_minute - seen.total - seen.unreported
         reset = window + _WIDTH - now
         if left < 0:

@@ -1,9 +1,18 @@
 """The session store: the verbs on sessions, over any table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
-from tessera.errors import Cancelled, Contended, ContentTooLarge, SessionExists, SessionNotFound, Stale
+from tessera.errors import (
+    Cancelled,
+    Contended,
+    ContentTooLarge,
+    PoisonedItem,
+    SessionExists,
+    SessionNotFound,
+    Stale,
+)
 from tessera.model.changes import Change
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
@@ -166,8 +175,9 @@ class Sessions:
         page = self._table.query_index(BY_CUSTOMER, customer_id, newest_first=True, limit=limit, start=key)
         order = {item["pk"]: place for place, item in enumerate(page.items)}
         items = self._table.get_many([Key(pk, CORE) for pk in order])
-        # The index may lag: what was deleted, logged in elsewhere or has expired meanwhile is left out.
-        records = [Record.of(item) for item in sorted(items, key=lambda item: order[item["pk"]])]
+        # The index may lag: what was deleted, logged in elsewhere or has expired meanwhile is left out, and so
+        # is what cannot be read: it opens to no token, and must not keep a customer from the others.
+        records = [*_readable(sorted(items, key=lambda item: order[item["pk"]]))]
         now = self._clock()
         live = [r for r in records if r.session.customer_id == customer_id and r.session.live(now)]
         return live, (page.last["createdAt"], session_of(page.last["pk"])) if page.last else None
@@ -181,6 +191,12 @@ class Sessions:
         existed = self._table.delete(core_key(session_id))
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
+
+
+def _readable(items: Iterable[Item]) -> Iterator[Record]:
+    for item in items:
+        with suppress(PoisonedItem):
+            yield Record.of(item)
 
 
 def _check_size(amount: int) -> None:

@@ -14,6 +14,9 @@ from tessera.model.record import Record
 from tessera.tokens.keyring import KeyRing, Keys, SigningKey
 
 LIFETIME = 15 * MINUTE_SECONDS
+LEEWAY = 5
+"""Seconds by which the clock of the container that minted a token may be ahead of ours."""
+
 TYPE = "at+jwt"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
@@ -71,7 +74,7 @@ class AccessTokens:
     def _check_times(self, payload: Mapping[str, Any]) -> None:
         """Judge by our clock, which PyJWT cannot be given."""
         now, issued, expires = self._clock() // SECOND, payload["iat"], payload["exp"]
-        if not (isinstance(issued, int) and isinstance(expires, int)) or issued > now:
+        if not (isinstance(issued, int) and isinstance(expires, int)) or issued > now + LEEWAY:
             raise TokenInvalid
         if expires <= now:
             raise TokenExpired
