@@ -31,6 +31,21 @@ def test_the_expired_are_buried_and_the_living_left_alone(service: Service, cloc
     assert service.graph.sessions.get(living.id)
 
 
+def test_what_a_service_ended_is_buried_too(service: Service, clock: FakeClock) -> None:
+    """It counts as expired once, and nothing personal stays of it."""
+    owner = service.create(kind="chat", email="ada@example.com", data={"a": {}})
+    ended = service.call("sessions/update", owner.id, token=service.service_token(), body={"status": "expired"})
+    assert (ended.status, ended.json["status"]) == (200, "expired")
+    assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
+    validity = service.call("sessions/validate", "me", token=owner.token).json
+    assert (validity["valid"], validity["reason"]) == (False, "ended")
+    clock.forward(1)
+    assert _clean(service) == _run(expired=1, deleted=2)
+    (stone,) = service.table.query(f"SESSION#{owner.id}")
+    assert "ada@example.com" not in repr(stone)
+    assert _clean(service) == _run()
+
+
 def test_a_second_run_finds_nothing(service: Service, clock: FakeClock) -> None:
     service.create(ttlSeconds=60)
     clock.forward(60)

@@ -3,6 +3,7 @@
 Only hashes come here; the secrets stay with `tessera.tokens`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,7 @@ def logged_in(
     This is the privilege change at which a session must renew (OWASP ASVS 7.2): whoever planted the
     session on a victim holds nothing afterwards.
     """
-    if len(repr(dict(claims))) > MAX_CLAIMS_BYTES:
+    if len(json.dumps(dict(claims)).encode()) > MAX_CLAIMS_BYTES:
         raise Invalid.at("/claims", f"at most {MAX_CLAIMS_BYTES} bytes")
     known = record.session.customer
     customer = (known.model_dump(by_alias=True, exclude_none=True) if known else {}) | {"customerId": customer_id}

@@ -28,7 +28,7 @@ class Record:
 
     `epoch` grows at each revocation; a token of an earlier epoch is dead. `claims` go into access tokens.
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
-    only where there are some.
+    only where there are some. `buried` marks a tombstone: all that the clean-up leaves of an expired session.
     """
 
     session: Session
@@ -38,6 +38,7 @@ class Record:
     refresh: Refresh | None = None
     claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
     parts: tuple[str, ...] = ()
+    buried: bool = False
 
     @property
     def id(self) -> str:
@@ -63,6 +64,8 @@ class Record:
         }
         if self.session.customer_id:
             hidden["customerId"] = self.session.customer_id
+        if self.buried:
+            hidden["buried"] = True
         if self.refresh:
             hidden |= refresh_attributes(self.refresh)
         return shown | hidden
@@ -79,6 +82,7 @@ class Record:
                 refresh=_refresh(attributes),
                 claims=dict(attributes.get("claims", {})),
                 parts=tuple(attributes.get("parts", ())),
+                buried="buried" in attributes,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PoisonedItem(str(attributes.get("id"))) from error

@@ -17,7 +17,6 @@ from tessera.model.changes import Change, Clause
 from tessera.model.clock import HOUR_SECONDS, SECOND, Millis
 from tessera.model.life import buried
 from tessera.model.record import Record
-from tessera.model.status import Status
 from tessera.stores.keys import CLEANUP, CORE, MARKER, alias_key, child_key, core_key, partition, session_of
 from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
 
@@ -127,9 +126,10 @@ def marker(record: Record, shards: int, aliases: Sequence[str]) -> Item:
     }
 
 
-def hasten(table: Table, record: Record, shards: int) -> None:
-    """Move the marker of a session whose expiry was brought forward."""
-    move_marker(table, record.id, record.session.expires_at, shards)
+def hasten(table: Table, record: Record, shards: int, now: Millis) -> None:
+    """Move the marker of a session whose expiry was brought forward, or which has been ended."""
+    at = record.session.expires_at
+    move_marker(table, record.id, at if record.session.live(now) else min(at, now), shards)
 
 
 def move_marker(table: Table, session_id: str, expires_at: Millis, shards: int) -> None:
@@ -191,18 +191,18 @@ def _check_marker(item: Item) -> None:
 
 
 def _unburied(record: Record, now: Millis) -> bool:
-    return record.session.status != Status.EXPIRED and not record.session.live(now)
+    return not record.buried and not record.session.live(now)
 
 
 def _still_expiring(record: Record) -> tuple[Clause, ...]:
     """Decide the race of a clean-up with a writer and with another clean-up.
 
     A writer that slid or extended the session after we read it has changed its expiry: we lose, rightly.
-    Another run that buried it has set the status: one of the two counts it.
+    Another run that buried it has left the tombstone: one of the two counts it.
     """
     return (
         Clause(("expiresAt",), "is", record.session.expires_at),
-        Clause(("status",), "is not", Status.EXPIRED),
+        Clause(("buried",), "absent"),
     )
 
 

@@ -155,8 +155,9 @@ class Sessions:
                     raise SessionNotFound from stale
                 record = Record.of(stale.found)
             else:
-                if changed.session.expires_at < record.session.expires_at:
-                    hasten(self._table, changed, self._shards)
+                now = self._clock()
+                if changed.session.expires_at < record.session.expires_at or not changed.session.live(now):
+                    hasten(self._table, changed, self._shards, now)
                 return changed
         raise Contended
 
