@@ -7,6 +7,7 @@ up in the container and written at most every `flush_seconds`.
 import hashlib
 from collections import defaultdict
 from contextlib import AbstractContextManager, nullcontext
+from json import JSONEncoder
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -37,13 +38,17 @@ SERIES = {
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 
 
+_ENCODER = JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False)
+
+
 class Telemetry:
     """Logs and counts for one container."""
 
     def __init__(
         self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int, tracing: bool = False
     ) -> None:
-        self.log = Logger()
+        # Messages are names, never JSON to take apart; one encoder serves all lines.
+        self.log = Logger(json_deserializer=str, json_serializer=_ENCODER.encode)
         self._emf = AmazonCloudWatchEMFProvider()
         self._counters, self._clock = counters, clock
         self._salt, self._every = salt.encode(), flush_seconds * SECOND

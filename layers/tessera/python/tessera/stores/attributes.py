@@ -34,12 +34,20 @@ def encode_item(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
 def decode(attribute: Mapping[str, Any]) -> Any:
     """Convert back. Types that we never write (sets, binary) come as they are, for the model to refuse."""
     ((kind, value),) = attribute.items()
-    return _DECODERS.get(kind, lambda foreign: foreign)(value)
+    return _DECODERS.get(kind, _foreign)(value)
 
 
 def decode_item(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Convert each value of an item back."""
-    return {name: decode(value) for name, value in item.items()}
+    """Convert each value of an item back; `decode` in one loop, for every read comes through here."""
+    return {
+        name: _DECODERS.get(kind, _foreign)(value)
+        for name, attribute in item.items()
+        for kind, value in attribute.items()
+    }
+
+
+def _foreign(value: Any) -> Any:
+    return value
 
 
 def _number(text: str) -> int | float:
