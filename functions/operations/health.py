@@ -5,7 +5,7 @@ from typing import Any
 
 from tessera.errors import Misconfigured, Problem, Unhealthy
 from tessera.http.api import Api
-from tessera.http.depends import GraphDep
+from tessera.http.depends import ExchangeDep
 from tessera.model.clock import MINUTE_SECONDS, SECOND
 from tessera.wiring import Graph
 
@@ -16,10 +16,11 @@ OVERDUE = 20 * MINUTE_SECONDS
 
 
 @app.get("/health", summary="Health", tags=["operations"], operation_id="getHealth")
-def health(graph: GraphDep) -> dict[str, Any]:
+def health(exchange: ExchangeDep) -> dict[str, Any]:
     """Return `{status: "ok", checks}`; 503 with the same checks when one of them fails."""
+    graph = exchange.graph
     checks = {
-        "table": _table(graph),
+        "table": _works(graph.expiry.finished_at),
         "keys": _works(lambda: graph.keys.ring(fresh=True)),
         "cleanup": _cleanup(graph),
     }
@@ -34,10 +35,6 @@ def _works(use: Callable[[], object]) -> dict[str, Any]:
     except (Problem, Misconfigured) as error:
         return {"status": "failing", "reason": type(error).__name__}
     return {"status": "ok"}
-
-
-def _table(graph: Graph) -> dict[str, Any]:
-    return _works(graph.expiry.finished_at)
 
 
 def _cleanup(graph: Graph) -> dict[str, Any]:

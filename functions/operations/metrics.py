@@ -2,7 +2,7 @@
 
 from tessera.errors import ScopeMissing
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, GraphDep
+from tessera.http.depends import ExchangeDep
 from tessera.model.caller import Scope
 
 from aws_lambda_powertools.event_handler import Response
@@ -19,12 +19,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
     operation_id="getMetrics",
     responses={200: {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(access: AccessDep, graph: GraphDep) -> Response[str]:
+def metrics(exchange: ExchangeDep) -> Response[str]:
     """Return every counter since the beginning. They lag by the flush interval of the containers."""
-    access.caller.require(Scope.ADMIN)
+    exchange.caller.require(Scope.ADMIN)
     lines: list[str] = []
     described = ""
-    for series, value in sorted(graph.counters.totals().items()):
+    for series, value in sorted(exchange.graph.counters.totals().items()):
         name = series.partition("{")[0]
         if name != described:
             lines.append(f"# TYPE {name} counter")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from tessera.errors import PreconditionFailed, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, ExchangeDep, SessionId
+from tessera.http.depends import ExchangeDep, SessionId
 from tessera.tokens.cookie import cleared
 
 from aws_lambda_powertools.event_handler import Response
@@ -24,12 +24,11 @@ Purge = Annotated[bool, Query(description="Archived conversations go too, not on
 )
 def delete(
     session_id: SessionId,
-    access: AccessDep,
     exchange: ExchangeDep,
     purge: Purge = False,  # noqa: ARG001 - there is no archive yet that it could spare
 ) -> Response[None]:
     """Delete every hot item, token and alias of a session, expired or not."""
-    access.delete(session_id)
+    exchange.access.delete(session_id)
     return Response(204, cookies=[cleared()] if exchange.caller.by_cookie else [])
 
 

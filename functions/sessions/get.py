@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from tessera.errors import SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.session import SessionWithParts
 
 from aws_lambda_powertools.event_handler import Response
@@ -17,14 +17,13 @@ app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
 @app.get("/sessions/<sessionId>", summary="Read a session", tags=["sessions"], operation_id="getSession")
 def get(
     session_id: SessionId,
-    access: AccessDep,
-    graph: GraphDep,
+    exchange: ExchangeDep,
     include: Annotated[Literal["data"] | None, Query(description="Parts to add.")] = None,
 ) -> Response[SessionWithParts]:
     """Return a live session. Reading is not activity: it slides nothing."""
-    record = access.get(session_id)
-    parts: dict[str, object] = {"data": access.sessions.data(record.id)} if include else {}
-    return answers.session_with_parts(record, parts, degraded=graph.tiers.degraded)
+    record = exchange.access.get(session_id)
+    parts: dict[str, object] = {"data": exchange.graph.sessions.data(record.id)} if include else {}
+    return answers.session_with_parts(record, parts, degraded=exchange.graph.tiers.degraded)
 
 
 handler = app

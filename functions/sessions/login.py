@@ -5,7 +5,7 @@ from typing import Annotated
 from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
 from tessera.http import credentials
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, ExchangeDep, SessionId
+from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.bodies import Login
 from tessera.model.caller import Scope
 from tessera.model.credentials import logged_in
@@ -29,12 +29,12 @@ app = Api(
     operation_id="loginSession",
 )
 def login(
-    session_id: SessionId, who: Annotated[Login, Body()], access: AccessDep, exchange: ExchangeDep
+    session_id: SessionId, who: Annotated[Login, Body()], exchange: ExchangeDep
 ) -> Response[SessionWithTokens]:
     """Link it under new credentials: every older token and cookie of the session dies."""
+    access, graph = exchange.access, exchange.graph
     access.caller.require(Scope.SESSIONS_WRITE)
     target = access.target(session_id, Scope.SESSIONS_WRITE)
-    graph = exchange.graph
     refresh_token, refresh = RefreshToken.first(graph.keys.ring().sealer(graph.clock()), target)
     record = access.change(
         session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)

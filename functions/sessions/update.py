@@ -13,7 +13,7 @@ from tessera.errors import (
 )
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.bodies import SessionPatch
 from tessera.model.changes import Change
 from tessera.model.clock import Millis
@@ -44,10 +44,10 @@ app = Api(
     "/sessions/<sessionId>", summary="Change a session", tags=["sessions"], operation_id="updateSession"
 )
 def update(
-    session_id: SessionId, patch: Annotated[SessionPatch, Body()], access: AccessDep, graph: GraphDep
+    session_id: SessionId, patch: Annotated[SessionPatch, Body()], exchange: ExchangeDep
 ) -> Response[Session]:
     """Apply a merge patch (RFC 7396): null removes. Writers of different fields lose nothing of each other."""
-    completes = False
+    access, graph, completes = exchange.access, exchange.graph, False
 
     def decide(record: Record, now: Millis) -> Change:
         nonlocal completes

@@ -2,7 +2,7 @@
 
 from tessera.errors import SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, GraphDep, SessionId
+from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.life import validity
 from tessera.model.session import Validity
 
@@ -12,9 +12,9 @@ app = Api("sessions.validate", raises=(SessionNotFound,))
 @app.get(
     "/sessions/<sessionId>/validity", summary="Check a session", tags=["sessions"], operation_id="validateSession"
 )
-def validate(session_id: SessionId, access: AccessDep, graph: GraphDep) -> Validity:
+def validate(session_id: SessionId, exchange: ExchangeDep) -> Validity:
     """Judge a session, also one that has expired. Asking is not activity: it slides nothing."""
-    return validity(access.find(session_id), graph.clock())
+    return validity(exchange.access.find(session_id), exchange.graph.clock())
 
 
 handler = app

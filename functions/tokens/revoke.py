@@ -7,7 +7,7 @@ from tessera.errors import SessionNotFound
 from tessera.http import answers
 from tessera.http.access import Access
 from tessera.http.api import Api
-from tessera.http.depends import AccessDep, ExchangeDep
+from tessera.http.depends import ExchangeDep
 from tessera.model.caller import ME
 from tessera.model.credentials import revoked
 from tessera.model.record import Record
@@ -23,10 +23,9 @@ _PAGE = 100
 
 
 @app.post("/tokens/revoke", summary="Revoke tokens", tags=["tokens"], operation_id="revokeTokens")
-def revoke(
-    wanted: Annotated[RevokeRequest, Body()], access: AccessDep, exchange: ExchangeDep
-) -> Response[Revoked]:
+def revoke(wanted: Annotated[RevokeRequest, Body()], exchange: ExchangeDep) -> Response[Revoked]:
     """Kill every token and cookie of the sessions in scope, at once."""
+    access = exchange.access
     own = access.find(ME)
     others = _others(access, own) if wanted.scope != "this" else []
     for record in others:

@@ -3,7 +3,7 @@
 app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
 
 @app.get("/sessions/<sessionId>")
-def get(session_id: SessionId, access: AccessDep) -> Response[Session]: ...
+def get(session_id: SessionId, exchange: ExchangeDep) -> Response[Session]: ...
 
 handler = app
 """

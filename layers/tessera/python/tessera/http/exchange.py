@@ -61,6 +61,11 @@ class Exchange:
         self.reply_headers: dict[str, str] = {}
         self._began = perf_counter()
 
+    @property
+    def access(self) -> Access:
+        """What the caller may reach."""
+        return Access(self.caller, self.graph.sessions, self.graph.clock, self.headers.get("if-match"))
+
     def run(self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter) -> Answer:
         """Return the answer, whatever happens."""
         self.graph.tiers.reset()
@@ -99,7 +104,7 @@ class Exchange:
 
         idempotency.check_key(key)
         if self.caller.session_id:  # a replay opens nothing to a token that the session has left behind
-            Access(self.caller, self.graph.sessions, self.graph.clock, None).find(ME).live(self.graph.clock())
+            self.access.find(ME).live(self.graph.clock())
         holder = self._holder(self)
         who = self.caller.name or holder.credential or self.address
         print_ = idempotency.fingerprint(self.graph, who, self.method, self.event["rawPath"], key)
