@@ -300,6 +300,20 @@ def test_a_deletion_says_whether_there_was_something(table: Table) -> None:
     assert table.get(KEY) is None
 
 
+def test_a_deletion_under_a_broken_condition_deletes_nothing_and_brings_the_evidence(table: Table) -> None:
+    put(table, ITEM)
+    with pytest.raises(Stale) as stale:
+        table.delete(KEY, [Clause(("s",), "is", "x"), Clause(("n",), "is", 2)])
+    assert stale.value.found == ITEM == table.get(KEY)
+    assert table.delete(KEY, [Clause(("s",), "is", "x"), Clause(("n",), "is", 1)])
+    assert table.get(KEY) is None
+
+
+def test_what_is_not_there_cannot_be_deleted_under_any_condition(table: Table) -> None:
+    assert not table.delete(KEY, [Clause(("n",), "is", 1)])
+    assert not table.delete(KEY, [Clause(("n",), "absent")])
+
+
 def test_many_are_deleted_whether_they_are_there_or_not(table: Table) -> None:
     put(table, *(child(number) for number in range(60)), ITEM)
     table.delete_many([Key("SESSION#x", f"DATA#{number:04d}") for number in range(90)])

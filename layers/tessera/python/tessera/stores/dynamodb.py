@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tessera.errors import Cancelled, Contended, Stale, TesseraError, Throttled, Unavailable, from_aws
-from tessera.model.changes import Change
+from tessera.model.changes import Change, Clause
 from tessera.stores.attributes import decode_item, encode, encode_item
 from tessera.stores.expressions import Expressions
 from tessera.stores.table import Index, Item, Key, Page, Put
@@ -107,9 +107,23 @@ class DynamoTable:
         last = answer.get("LastEvaluatedKey")
         return Page([decode_item(item) for item in answer["Items"]], decode_item(last) if last else None)
 
-    def delete(self, key: Key) -> bool:
+    def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
         """See Table."""
-        answer = self._call("delete_item", TableName=self._name, Key=_encoded(key), ReturnValues="ALL_OLD")
+        expressions = Expressions()
+        try:
+            answer = self._call(
+                "delete_item",
+                TableName=self._name,
+                Key=_encoded(key),
+                **expressions.condition(clauses),
+                **expressions.placeholders(),
+                ReturnValues="ALL_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except Stale as stale:
+            if stale.found is None:
+                return False
+            raise
         return "Attributes" in answer
 
     def delete_many(self, keys: Sequence[Key]) -> None:

@@ -98,10 +98,16 @@ class MemoryTable:
             found = [i for i in found if (order(i) < order(start) if newest_first else order(i) > order(start))]
         return Page(found[:limit], found[limit - 1] if len(found) > limit else None)
 
-    def delete(self, key: Key) -> bool:
+    def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
         """See Table."""
         with self._lock:
-            return self._items.pop(key, None) is not None
+            found = self._items.get(key)
+            if found is None:
+                return False
+            if not _all_hold(found, clauses):
+                raise Stale(deepcopy(found))
+            del self._items[key]
+            return True
 
     def delete_many(self, keys: Sequence[Key]) -> None:
         """See Table."""

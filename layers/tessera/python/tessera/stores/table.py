@@ -105,8 +105,13 @@ class Table(Protocol):
         """Return keys (of table and index) from an index; `up_to` bounds its sort key, `start` is a `last`."""
         ...
 
-    def delete(self, key: Key) -> bool:
-        """Delete the item; False when there was none."""
+    def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
+        """Delete the item; False when there was none, whatever the clauses.
+
+        Raises:
+            Stale: a clause does not hold; carries the item that is there.
+
+        """
         ...
 
     def delete_many(self, keys: Sequence[Key]) -> None:
