@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tessera.errors import ContentTooLarge, NotYours, ScopeMissing, SessionExists, TokenInvalid, TooManyRequests
+from tessera.errors import ContentTooLarge, ScopeMissing, ServiceOnly, SessionExists, TokenInvalid, TooManyRequests
 from tessera.http import credentials
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
@@ -24,7 +24,7 @@ app = Api(
     public=True,
     needs_keys=True,
     limit=creations,
-    raises=(TokenInvalid, NotYours, ScopeMissing, SessionExists, ContentTooLarge, TooManyRequests),
+    raises=(TokenInvalid, ServiceOnly, ScopeMissing, SessionExists, ContentTooLarge, TooManyRequests),
 )
 
 

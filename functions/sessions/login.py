@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tessera.errors import PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
+from tessera.errors import LinkedToAnother, PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
 from tessera.http import credentials
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep, SessionId
@@ -18,7 +18,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 app = Api(
     "sessions.login",
     needs_keys=True,
-    raises=(ScopeMissing, SessionNotFound, SessionExpired, PreconditionFailed),
+    raises=(ScopeMissing, SessionNotFound, SessionExpired, LinkedToAnother, PreconditionFailed),
 )
 
 

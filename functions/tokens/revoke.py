@@ -5,10 +5,11 @@ from typing import Annotated
 
 from tessera.errors import SessionNotFound
 from tessera.http import answers
-from tessera.http.access import Access
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.model.caller import ME
+from tessera.model.changes import Change
 from tessera.model.credentials import revoked
 from tessera.model.record import Record
 from tessera.tokens.cookie import cleared
@@ -27,27 +28,37 @@ def revoke(wanted: Annotated[RevokeRequest, Body()], exchange: ExchangeDep) -> R
     """Kill every token and cookie of the sessions in scope, at once."""
     access = exchange.access
     own = access.find(ME)
-    others = _others(access, own) if wanted.scope != "this" else []
-    for record in others:
-        with suppress(SessionNotFound):  # deleted meanwhile: it has no token left
-            access.sessions.change(record.id, lambda found: revoked(found, exchange.graph.clock()))
+    revoked_others = _revoke_others(exchange, own) if wanted.scope != "this" else 0
     if wanted.scope == "others":
-        return Response(200, answers.JSON, Revoked(revoked=len(others)))
+        return Response(200, answers.JSON, Revoked(revoked=revoked_others))
     access.change(ME, revoked, dead_too=True)
-    return Response(200, answers.JSON, Revoked(revoked=len(others) + 1), cookies=[cleared()])
+    return Response(200, answers.JSON, Revoked(revoked=revoked_others + 1), cookies=[cleared()])
 
 
-def _others(access: Access, own: Record) -> list[Record]:
-    """Return the customer's other live sessions."""
-    customer_id, found = own.session.customer_id, list[Record]()
+def _revoke_others(exchange: Exchange, own: Record) -> int:
+    """Revoke the customer's other live sessions, page by page; return how many had tokens.
+
+    Those that have none any more are passed over, so that a repetition goes on where a call was cut short.
+    """
+    customer_id = own.session.customer_id
     if customer_id is None:
-        return found
-    records, last = access.sessions.of_customer(customer_id, _PAGE)
-    found += records
-    while last:
-        records, last = access.sessions.of_customer(customer_id, _PAGE, last)
-        found += records
-    return [record for record in found if record.id != own.id]
+        return 0
+    sessions, count, start = exchange.graph.sessions, 0, None
+
+    def decide(found: Record) -> Change:
+        if found.session.customer_id != customer_id:
+            raise SessionNotFound
+        return revoked(found, exchange.graph.clock())
+
+    while True:
+        records, start = sessions.of_customer(customer_id, _PAGE, start)
+        for record in records:
+            if record.id != own.id and record.refresh is not None:
+                with suppress(SessionNotFound):  # deleted meanwhile: it has no token left
+                    sessions.change(record.id, decide)
+                    count += 1
+        if start is None:
+            return count
 
 
 handler = app

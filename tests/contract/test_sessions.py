@@ -400,7 +400,7 @@ def test_only_live_ones_are_listed(sessions: Sessions, clock: FakeClock) -> None
 
 
 def test_a_login_moves_a_session_to_its_customer(sessions: Sessions) -> None:
-    made = session(customer={"customerId": "c-1"})
+    made = session()
     sessions.create(made, {})
     refresh = Refresh("new", "family-2")
     sessions.change(made.id, lambda record: logged_in(record, "c-2", {}, refresh, START))
@@ -418,7 +418,7 @@ def test_an_index_that_lags_lists_nothing_that_is_gone_or_anothers(table: Table,
 
     def meanwhile() -> None:
         store.delete(deleted.id)
-        store.change(moved.id, lambda record: logged_in(record, "c-2", {}, Refresh("h", "f"), START))
+        store.change(moved.id, lambda _: Change({("customer", "customerId"): "c-2", ("customerId",): "c-2"}))
         store.change(over.id, lambda record: extended(record, 1, START))
         clock.forward(2)
 

@@ -10,7 +10,7 @@ WRITES: dict[str, Any] = {
     "sessions/update": {"email": "ada@example.com"},
     "sessions/extend": {},
     "sessions/delete": None,
-    "sessions/login": {"customerId": "customer-1"},
+    "sessions/login": {"customerId": "customer-0"},
 }
 
 

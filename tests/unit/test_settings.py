@@ -29,6 +29,7 @@ def test_what_need_not_be_said_has_its_default() -> None:
         "log_salt": "salt",
         "tracing": "off",
         "metrics_flush_seconds": 10,
+        "store_timeout_seconds": 1,
         "cleanup_shards": 16,
     }
 

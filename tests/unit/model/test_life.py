@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.errors import Invalid, NotYours, SessionExpired, Stale
+from tessera.errors import Invalid, ServiceOnly, SessionExpired, Stale
 from tessera.model.bodies import CreateSession
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import SECOND
@@ -62,7 +62,7 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_a_browser_names_no_customer_a_service_may() -> None:
-    with pytest.raises(NotYours):
+    with pytest.raises(ServiceOnly):
         by_browser(customer={"customerId": "c-1"})
     assert by_browser(customer={"firstName": "Ada"}).session.customer_id is None
     assert session(customer={"customerId": "c-1"}).session.customer_id == "c-1"
@@ -77,7 +77,7 @@ def test_only_a_service_begins_a_guarded_flow_elsewhere() -> None:
     began = {"kind": "checkout", "currentStep": "upsell-1", "completedSteps": ["checkout", "processing"]}
     assert session(**began).session.current_step == "upsell-1"
     for body in (began, {"kind": "checkout", "completedSteps": ["checkout"]}):
-        with pytest.raises(Invalid):
+        with pytest.raises(ServiceOnly):
             by_browser(**body)
     assert by_browser(kind="form", currentStep=3).session.current_step == 3
 

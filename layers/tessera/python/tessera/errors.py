@@ -1,26 +1,26 @@
 """Everything that can go wrong, drawn as a tree.
 
 TesseraError
-├── Problem                          answered to the caller as application/problem+json (RFC 9457)
-│   ├── BadRequest              400  MalformedJson
-│   ├── Unauthorized            401  TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
-│   ├── Forbidden               403  NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
-│   ├── NotFound                404  SessionNotFound · SessionExpired
-│   ├── Conflict                409  SessionExists · IllegalTransition · IllegalMove · IdempotencyInProgress
-│   ├── PreconditionFailed      412
-│   ├── ContentTooLarge         413
-│   ├── UnsupportedMediaType    415
-│   ├── Invalid                 422  IdempotencyKeyReused
-│   ├── TooManyRequests         429
-│   ├── InternalError           500  the answer to whatever is not in this tree
-│   └── Unavailable             503  Throttled · Contended · Unhealthy
-├── Stale                            a condition did not hold; carries the item that was found instead
-│   └── Cancelled                    the same for a transaction; carries the places of the writes that failed
-├── PoisonedItem                     a stored item that the model refuses; carries its key
-└── Misconfigured                    the function refuses to start: settings, keys, tables, permissions
+├── Problem                      answered to the caller as application/problem+json (RFC 9457)
+│   ├── BadRequest           400 MalformedJson
+│   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
+│   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
+│   ├── NotFound             404 SessionNotFound · SessionExpired
+│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · IdempotencyInProgress
+│   ├── PreconditionFailed   412
+│   ├── ContentTooLarge      413
+│   ├── UnsupportedMediaType 415
+│   ├── Invalid              422 IdempotencyKeyReused
+│   ├── TooManyRequests      429
+│   ├── InternalError        500 the answer to whatever is not in this tree
+│   └── Unavailable          503 Throttled · Contended · Unhealthy
+├── Stale                        a condition did not hold; carries the item that was found instead
+│   └── Cancelled                the same for a transaction; carries the places of the writes that failed
+├── PoisonedItem                 a stored item that the model refuses; carries its key
+└── Misconfigured                the function refuses to start: settings, keys, tables, permissions
 
 `from_aws` is the one place that reads the codes of the AWS SDK.
-"""
+"""  # noqa: E501 - a node of the tree is one line
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -159,6 +159,12 @@ class SessionExists(Conflict):
     """A create found its id taken."""
 
     slug, title = "session-exists", "The session exists already"
+
+
+class LinkedToAnother(Conflict):
+    """A login to another customer than the session has: what is in it is not theirs."""
+
+    slug, title = "linked-to-another", "The session belongs to another customer"
 
 
 class IllegalTransition(Conflict):

@@ -31,6 +31,7 @@ class Settings(BaseModel):
     log_salt: Annotated[str, Field(min_length=1)]
     tracing: Literal["on", "off"] = "off"
     metrics_flush_seconds: Annotated[int, Field(ge=0)] = 10
+    store_timeout_seconds: Annotated[float, Field(gt=0)] = 1
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
 
     @staticmethod

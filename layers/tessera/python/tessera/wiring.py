@@ -129,13 +129,13 @@ def on_lambda() -> Graph:
 
     settings = Settings.of(os.environ)
     tiers = Tiers()
-    client = _client("dynamodb")
+    client = _client("dynamodb", settings.store_timeout_seconds)
 
     return Graph(
         settings=settings,
         table=DynamoTable(client, settings.table_name, tiers),
         tiers=tiers,
-        fetch_keys=_Secret(settings.keys_secret).fetch,
+        fetch_keys=_Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
         client=client,
     )
 
@@ -143,14 +143,14 @@ def on_lambda() -> Graph:
 class _Secret:
     """A secret behind Powertools' cache; the client is made at the first look."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, timeout: float) -> None:
+        self._name, self._timeout = name, timeout
 
     @cached_property
     def _provider(self) -> Any:
         from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
 
-        return SecretsProvider(boto3_client=_client("secretsmanager"))
+        return SecretsProvider(boto3_client=_client("secretsmanager", self._timeout))
 
     def fetch(self, fresh: bool) -> str:
         """Return the value; raises Unavailable when Secrets Manager does not give it."""
@@ -162,13 +162,18 @@ class _Secret:
             raise Unavailable("The keys cannot be read") from error
 
 
-def _client(service: Literal["dynamodb", "secretsmanager"]) -> Any:
+def _client(service: Literal["dynamodb", "secretsmanager"], timeout: float) -> Any:
+    """Make a client that gives up after two tries of `timeout` seconds.
+
+    A request makes three calls at most; when AWS does not answer, all of them must end within the function's ten
+    seconds, or nobody would hear of the 503.
+    """
     from botocore.config import Config  # noqa: PLC0415 - tests build graphs without it
     from botocore.session import get_session  # noqa: PLC0415 - same
 
     config = Config(
         connect_timeout=1,
-        read_timeout=2,  # twice this and a pause is still within the function's own ten seconds
+        read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": 2},
         tcp_keepalive=True,
         max_pool_connections=16,

@@ -93,8 +93,12 @@ class Exchange:
 
     def _counted_as(self, limiter: RateLimiter) -> str:
         """Return whose limit this request counts to; services have none of ours."""
-        if self.caller.session_id or self.caller.is_service or not limiter.limit.by_address:
-            return self.caller.session_id
+        if self.caller.is_service:
+            return ""
+        if (
+            self.caller.session_id or not limiter.limit.by_address
+        ):  # a revoked token spends no one else's allowance
+            return f"{self.caller.session_id}#{self.caller.epoch}" if self.caller.session_id else ""
         from tessera.http import idempotency  # noqa: PLC0415 - only for those who have no session yet
 
         return idempotency.fingerprint(self.graph, "address", self.address)
@@ -146,7 +150,7 @@ class Exchange:
             telemetry.count(ERRORS, labels=f'operation="{self.operation}",status="{status}"')
         telemetry.observe(tiers)
         self._log(status)
-        telemetry.flush(to_table=status != Unavailable.status)
+        telemetry.flush(to_table=status != Unavailable.status and not tiers.degraded)
         return {**answer, "headers": headers, "body": answer["body"] or ""}
 
     def _log(self, status: int) -> None:

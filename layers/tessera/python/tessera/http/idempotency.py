@@ -25,6 +25,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from tessera.errors import IdempotencyInProgress, IdempotencyKeyReused, Invalid, Unavailable
 from tessera.model.clock import DAY_SECONDS
 from tessera.model.ids import PREFIX
+from tessera.stores.table import MAX_ITEM_BYTES
 from tessera.wiring import Graph
 
 PURPOSE = "answer"
@@ -80,7 +81,10 @@ def replayed(
         answer = respond()
         if answer["statusCode"] >= 400:  # noqa: PLR2004 - the first status that is an error
             raise _NotKept(answer)
-        return {"sealed": seal.close(answer)}
+        sealed = seal.close(answer)
+        if len(sealed) > MAX_ITEM_BYTES:  # done, and too large to be kept: answered, not replayed
+            raise _NotKept(answer)
+        return {"sealed": sealed}
 
     config = IdempotencyConfig(
         event_key_jmespath="key",

@@ -70,9 +70,9 @@ class RateLimiter:
         seen.unreported += 1
         if seen.unreported >= self.limit.batch:
             name = f"{self.limit.name}#{who}"
-            with suppress(Unavailable):  # a limit that cannot be counted limits nobody
+            with suppress(Unavailable):  # a limit that cannot be counted limits nobody, and asks no more for now
                 seen.total = self._counters.hit(name, window=window, width=_WIDTH, amount=seen.unreported)
-                seen.unreported = 0
+            seen.unreported = 0
         left = self.limit.per_minute - seen.total - seen.unreported
         reset = window + _WIDTH - now
         if left < 0:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tessera.errors import Invalid, SessionExists, TokenRevoked
+from tessera.errors import Invalid, LinkedToAnother, SessionExists, TokenRevoked
 from tessera.model.changes import Change, Clause
-from tessera.model.clock import SECOND, Millis
+from tessera.model.clock import DAY_SECONDS, SECOND, Millis
 from tessera.model.life import touched
 from tessera.model.record import REFRESH_ATTRIBUTES, Record, Refresh, refresh_attributes
+from tessera.model.session import Session
 
 GRACE: Millis = 30 * SECOND
 """For how long a rotated refresh token still leads to its successor."""
@@ -84,12 +85,16 @@ def logged_in(
 ) -> Change:
     """Link the session to the customer under new credentials; every older token and cookie dies.
 
+    A session of another customer is refused: it holds what is theirs. The device needs a new session.
+
     This is the privilege change at which a session must renew (OWASP ASVS 7.2): whoever planted the
     session on a victim holds nothing afterwards.
     """
     if len(json.dumps(dict(claims)).encode()) > MAX_CLAIMS_BYTES:
         raise Invalid.at("/claims", f"at most {MAX_CLAIMS_BYTES} bytes")
     known = record.session.customer
+    if record.session.customer_id not in (None, customer_id):
+        raise LinkedToAnother
     customer = (known.model_dump(by_alias=True, exclude_none=True) if known else {}) | {"customerId": customer_id}
     link: dict[tuple[str, ...], Any] = {
         ("customer",): customer,
@@ -115,10 +120,15 @@ def recovered(found: Record, wanted: Record, refresh: Refresh, now: Millis) -> C
     """Take up a session whose creation was answered into the void: its tokens are lost, so it gets new ones.
 
     Raises:
-        SessionExists: it was used since, or another session was wanted.
+        SessionExists: another session was wanted, or this one was used since, or is a day old.
 
     """
-    untouched = found.session.version == 1 and found.session.kind == wanted.session.kind
-    if not untouched or not found.session.live(now):
+    same = _as_born(found.session) == _as_born(wanted.session) and found.parts == wanted.parts
+    if not same or now - found.session.created_at > DAY_SECONDS * SECOND or not found.session.live(now):
         raise SessionExists
     return reissued(found, refresh, now)
+
+
+def _as_born(session: Session) -> dict[str, Any]:
+    """What two creations by the same request have in common: everything but the times."""
+    return {name: value for name, value in session.model_dump().items() if not name.endswith("_at")}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tessera.errors import Invalid, NotYours
+from tessera.errors import Invalid, ServiceOnly
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import SECOND, Millis
 from tessera.model.kinds import Flow, Kind
@@ -33,14 +33,14 @@ def born(
 
     Raises:
         Invalid: an unknown kind, a step that the flow does not have, an idle timeout over the absolute one.
-        NotYours: a browser names a customer.
+        ServiceOnly: a browser names a customer, or begins a guarded flow elsewhere.
 
     """
     kind = kinds.get(wanted.kind)
     if kind is None:
         raise Invalid.at("/kind", f"must be one of {', '.join(kinds)}")
     if wanted.customer and wanted.customer.customer_id and not by_service:
-        raise NotYours("customerId is set by services only")
+        raise ServiceOnly("customerId is set by services only", pointer="/customer/customerId")
     idle = wanted.ttl_seconds or kind.idle_seconds
     if idle > kind.absolute_seconds:
         raise Invalid.at("/ttlSeconds", f"at most {kind.absolute_seconds}, the absolute timeout")
@@ -75,7 +75,7 @@ def _first_step(flow: Flow | None, wanted: "CreateSession", *, by_service: bool)
     step = flow.steps[0] if wanted.current_step is None else wanted.current_step
     check_steps(flow, step, wanted.completed_steps or [])
     if flow.guarded and not by_service and (step != flow.steps[0] or wanted.completed_steps):
-        raise Invalid.at("/currentStep", f"begins with {flow.steps[0]}")
+        raise ServiceOnly(f"A browser begins with {flow.steps[0]}", pointer="/currentStep")
     return {"currentStep": step}
 
 

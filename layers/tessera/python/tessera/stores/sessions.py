@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import Any, Protocol
 
 from tessera.errors import (
@@ -12,8 +13,9 @@ from tessera.errors import (
     SessionExists,
     SessionNotFound,
     Stale,
+    Unavailable,
 )
-from tessera.model.changes import Change
+from tessera.model.changes import Change, Path
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
@@ -21,6 +23,9 @@ from tessera.stores.attributes import size
 from tessera.stores.expiry import hasten, marker, sweep
 from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
 from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table
+
+MAX_PAGE_BYTES = 3_000_000
+"""What the sessions of a page may have together; Lambda's answers end at 6 MB of JSON."""
 
 TRIES = 12
 """How often a decision is taken anew because another writer came first."""
@@ -129,6 +134,8 @@ class Sessions:
         alias = self._table.get(alias_key(session_id)) if is_alias(session_id) else None
         if alias is None:
             raise SessionNotFound
+        if "id" not in alias:
+            raise PoisonedItem(session_id)
         return alias["id"]
 
     def find(self, session_id: str) -> Record:
@@ -147,7 +154,7 @@ class Sessions:
         record = self.find(session_id)
         for _ in range(TRIES):
             change = decide(record) | Change(clauses=(PRESENT,), add={("version",): 1})
-            _check_size(size(record.attributes()) + sum(map(size, change.assign.values())))
+            _check_size(_size_after(record.attributes(), change))
             try:
                 changed = Record.of(self._table.update(core_key(record.id), change))
             except Stale as stale:
@@ -157,7 +164,8 @@ class Sessions:
             else:
                 now = self._clock()
                 if changed.session.expires_at < record.session.expires_at or not changed.session.live(now):
-                    hasten(self._table, changed, self._shards, now)
+                    with suppress(Unavailable):  # it is changed; its old marker finds it too, only later
+                        hasten(self._table, changed, self._shards, now)
                 return changed
         raise Contended
 
@@ -181,6 +189,9 @@ class Sessions:
         records = [*_readable(sorted(items, key=lambda item: order[item["pk"]]))]
         now = self._clock()
         live = [r for r in records if r.session.customer_id == customer_id and r.session.live(now)]
+        fitting = _fitting(live)
+        if len(fitting) < len(live):
+            return fitting, (fitting[-1].session.created_at, fitting[-1].id)
         return live, (page.last["createdAt"], session_of(page.last["pk"])) if page.last else None
 
     def delete(self, session_id: str) -> bool:
@@ -192,6 +203,26 @@ class Sessions:
         existed = self._table.delete(core_key(session_id))
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
+
+
+def _fitting(records: list[Record]) -> list[Record]:
+    """Return as many of them as one answer may hold, at least one."""
+    totals = accumulate(size(record.attributes()) for record in records)
+    return records[: max(1, sum(total <= MAX_PAGE_BYTES for total in totals))]
+
+
+def _size_after(attributes: Mapping[str, Any], change: Change) -> int:
+    """Estimate the size of an item when the change has been made."""
+    replaced = sum(_size_at(attributes, path) for path in (*change.assign, *change.remove))
+    return size(attributes) - replaced + sum(map(size, change.assign.values()))
+
+
+def _size_at(attributes: Any, path: Path) -> int:
+    for name in path:
+        if not isinstance(attributes, Mapping) or name not in attributes:
+            return 0
+        attributes = attributes[name]  # pyright: ignore[reportUnknownVariableType]
+    return size(attributes)
 
 
 def _readable(items: Iterable[Item]) -> Iterator[Record]:

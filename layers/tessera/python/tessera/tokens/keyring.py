@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tessera.errors import Misconfigured
+from tessera.errors import Misconfigured, Unavailable
 from tessera.model.clock import HOUR_SECONDS, SECOND, Clock, Millis
 
 PUBLISHED_BEFORE_USE: Millis = HOUR_SECONDS * SECOND
@@ -111,28 +111,42 @@ class KeyRing:
 
 
 class Keys:
-    """The ring at hand. Fetches it at the start, which refuses to go on without one, and again when asked."""
+    """The ring at hand. Fetches it at the start, which refuses to go on without one, and again when asked.
+
+    Once there is a ring, an outage of Secrets Manager does not take it away.
+    """
 
     def __init__(self, fetch: Callable[[bool], str], clock: Clock) -> None:
         """`fetch` returns the secret's value, from a short-lived cache unless it is given True."""
         self._fetch, self._clock = fetch, clock
         self._fresh_at: Millis = 0
+        self._failed_at: Millis = 0
         self._document = fetch(False)
         self._ring = KeyRing.of(self._document)
 
     def ring(self, *, fresh: bool = False) -> KeyRing:
         """Return the ring; `fresh` asks for news.
 
-        They are granted once in a while only, so that made-up key ids cost nothing.
+        They are granted once in a while only, so that made-up key ids cost nothing, and neither does an outage.
         """
         now = self._clock()
+        if now - self._failed_at < PATIENCE:
+            return self._ring
         fresh = fresh and now - self._fresh_at >= PATIENCE
         if fresh:
             self._fresh_at = now
-        document = self._fetch(fresh)
+        try:
+            document = self._fetch(fresh)
+        except Unavailable:
+            self._failed_at = now
+            return self._ring
         if document != self._document:
             self._document, self._ring = document, KeyRing.of(document)
         return self._ring
+
+    def check(self) -> None:
+        """Raise Unavailable or Misconfigured unless the secret can be read and holds a ring at this moment."""
+        KeyRing.of(self._fetch(True))
 
 
 def new_ring(now: Millis) -> dict[str, Any]:

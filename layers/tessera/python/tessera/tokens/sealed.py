@@ -1,6 +1,7 @@
-"""Sealed values: JWE compact serialisation (RFC 7516), direct encryption with A256GCM, `kid` for rotation."""
+"""Sealed values: compressed JSON in JWE compact serialisation (RFC 7516), A256GCM, `kid` for rotation."""
 
 import json
+import zlib
 from typing import Any
 
 from joserfc import jwe
@@ -25,7 +26,8 @@ class Seal:
         """Encrypt the value under the newest root in use."""
         root = self._keys.ring().sealer(self._clock())
         header = {"alg": _ALGORITHM, "enc": _ENCRYPTION, "kid": root.kid}
-        return jwe.encrypt_compact(header, json.dumps(value).encode(), self._key(root))
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return jwe.encrypt_compact(header, zlib.compress(plain), self._key(root))
 
     def open(self, text: str) -> Any:
         """Decrypt a sealed value.
@@ -36,8 +38,8 @@ class Seal:
         """
         try:
             opened = jwe.decrypt_compact(text, self._key_for, algorithms=[_ALGORITHM, _ENCRYPTION])
-            return json.loads(opened.plaintext or b"")
-        except (JoseError, ValueError, TypeError) as error:
+            return json.loads(zlib.decompress(opened.plaintext or b""))
+        except (JoseError, ValueError, TypeError, zlib.error) as error:
             raise TokenInvalid from error
 
     def _key_for(self, sealed: Any) -> OctKey:
