@@ -37,7 +37,9 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
         if "Body" in api["Properties"]:
             resources |= _write_out(logical_id, api, origins)
     for _, function in _of_type(resources, "AWS::Lambda::Function"):
-        function["Properties"]["Timeout"] = max(function["Properties"].get("Timeout", 3), PATIENCE)
+        properties = function["Properties"]
+        properties["Timeout"] = max(properties.get("Timeout", 3), PATIENCE)
+        properties.get("Environment", {}).get("Variables", {})["STORE_TIMEOUT_SECONDS"] = str(PATIENCE // 4)
     for secret, _ in [*_of_type(resources, "AWS::SecretsManager::Secret")]:
         # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
         arn = {"Fn::GetAtt": [secret, "Arn"]}

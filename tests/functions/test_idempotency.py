@@ -214,6 +214,28 @@ def test_a_session_that_was_used_since_is_not_taken_up(service: Service) -> None
     assert _create(service).problem == (409, "session-exists")
 
 
+def test_another_creation_takes_no_session_up(service: Service) -> None:
+    """The same key in a later request, another body: the session that has the derived id stays with its holder."""
+    with pytest.raises(Death):
+        _create(_dying(service, after=True), context=Context(0))
+    (session_id,) = _sessions(service)
+    (record,) = _records(service)
+    service.client.delete_item(
+        TableName=service.graph.settings.table_name, Key={name: {"S": record[name]} for name in ("pk", "sk")}
+    )
+    before = service.graph.sessions.find(session_id)
+    assert _create(service, body={"kind": "chat", "email": "other@example.com"}).problem == (409, "session-exists")
+    assert service.graph.sessions.find(session_id) == before
+
+
+@pytest.mark.parametrize("text", ["Ä" * 40_000, "漢" * 40_000, '"' * 100_000])
+def test_a_large_answer_in_any_script_is_kept(service: Service, text: str) -> None:
+    first, second = (_create(service, body={"metadata": {"text": text}}) for _ in range(2))
+    assert (first.status, second.status) == (201, 201)
+    assert second.json == first.json
+    assert second.headers["Idempotency-Replayed"] == "true"
+
+
 def test_the_record_lies_with_its_session_and_goes_with_it(service: Service) -> None:
     owner = Owner.of(_create(service))
     service.call("sessions/extend", "me", token=owner.token, headers=KEY, body={})

@@ -1,10 +1,16 @@
 """The life of a session, operation by operation."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from tessera.errors import Unavailable
+from tessera.model.changes import Change, Clause
 from tessera.model.ids import is_session_id
+from tessera.stores.keys import CORE, MARKER
+from tessera.stores.memory import MemoryTable
+from tessera.stores.table import Item, Key, Put
 from tests.functions.service import UNKNOWN, Context, Service
 from tests.support.fakes import FakeClock
 
@@ -346,3 +352,78 @@ def test_an_expired_session_logs_nobody_in(service: Service, clock: FakeClock) -
     clock.forward(1)
     answer = service.call("sessions/login", owner.id, token=service.service_token())
     assert answer.problem == (404, "session-expired")
+
+
+def test_a_session_of_another_customer_is_refused_at_login(service: Service) -> None:
+    """It holds what is theirs: name, address, vault. To log in again as the same customer is fine."""
+    owner = service.login(service.create(email="a@example.com"), "customer-1")
+    token, before = service.service_token(), service.graph.sessions.find(owner.id)
+    body = {"customerId": "customer-2"}
+    answer = service.call("sessions/login", owner.id, token=token, body=body)
+    assert answer.problem == (409, "linked-to-another")
+    assert service.graph.sessions.find(owner.id) == before
+    assert service.login(owner, "customer-1").id == owner.id
+
+
+def test_a_large_field_may_be_replaced_by_another_large_one(service: Service) -> None:
+    """What counts is what the session will have, not what it had as well."""
+    owner = service.create(products=[{"text": "x" * 180_000}])
+    answer = service.call("sessions/update", "me", token=owner.token, body={"products": [{"text": "y" * 170_000}]})
+    assert answer.status == 200
+    both = {"metadata": {"text": "z" * 170_000}}
+    assert service.call("sessions/update", "me", token=owner.token, body=both).problem[0] == 413
+
+
+def test_a_page_of_large_sessions_fits_into_an_answer(service: Service) -> None:
+    customer = {"customer": {"customerId": "customer-1"}}
+    token = service.service_token()
+    made = []
+    for number in range(20):
+        body = customer | {"metadata": {"number": number, "text": "x" * 240_000}}
+        made.append(service.call("sessions/create", body=body, token=token).json["session"]["id"])
+        service.clock.forward(1)
+    seen, query, sizes = [], {"customerId": "customer-1"}, []
+    while True:
+        answer = service.call("sessions/list", token=token, query=query)
+        sizes.append(len(answer.text))
+        seen += [session["id"] for session in answer.json["sessions"]]
+        if answer.json["cursor"] is None:
+            break
+        query = query | {"cursor": answer.json["cursor"]}
+    assert seen == made[::-1]
+    assert max(sizes) < 6_000_000
+
+
+def test_what_is_done_is_answered_as_done(service: Service, clock: FakeClock) -> None:
+    """The marker could not be moved: the clean-up comes later, and the change stands."""
+
+    class Unmoving(MemoryTable):
+        def update(self, key: Key, change: Change) -> Item:
+            if key.sk == MARKER:
+                raise Unavailable
+            return super().update(key, change)
+
+    service.table = Unmoving()
+    owner = service.create()
+    answer = service.call("sessions/extend", "me", token=owner.token, body={"seconds": 5})
+    assert answer.status == 200
+    clock.forward(6)
+    assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
+
+
+def test_a_deletion_under_if_match_loses_to_another_writer(service: Service) -> None:
+    """The version is decided where the session goes, not where it was read."""
+    owner = service.create()
+
+    class Interrupted(MemoryTable):
+        def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
+            if key.sk == CORE:
+                super().update(key, Change(add={("version",): 1}))
+            return super().delete(key, clauses)
+
+    interrupted = Interrupted()
+    interrupted.transact([Put(item) for item in service.table.query(f"SESSION#{owner.id}")])
+    other = Service(service.clock, service.secret, interrupted)
+    answer = other.call("sessions/delete", "me", token=owner.token, headers={"if-match": '"1"'})
+    assert answer.problem == (412, "precondition-failed")
+    assert other.call("sessions/get", "me", token=owner.token).status == 200

@@ -162,3 +162,28 @@ def test_an_unchanged_document_is_parsed_once(clock: FakeClock) -> None:
     keys: Keys = FakeSecret().keys(clock)
     same: Callable[[], bool] = lambda: keys.ring() is keys.ring()  # noqa: E731 - one comparison
     assert same()
+
+
+def test_an_outage_after_the_start_takes_no_ring_away(clock: FakeClock) -> None:
+    """The ring at hand serves; a look is tried again after a while, and the health check says what is wrong."""
+    secret, down, asked = FakeSecret(), False, 0
+
+    def fetch(fresh: bool) -> str:
+        nonlocal asked
+        asked += 1
+        if down:
+            raise Unavailable
+        return secret.fetch(fresh)
+
+    keys = Keys(fetch, clock)
+    ring, down = keys.ring(), True
+    clock.forward(600)
+    before = asked
+    assert [keys.ring(), keys.ring(fresh=True), keys.ring()] == [ring] * 3
+    assert asked == before + 1
+    with pytest.raises(Unavailable):
+        keys.check()
+    clock.forward(PATIENCE // 1_000)
+    down = False
+    assert keys.ring() == ring
+    assert asked == before + 3

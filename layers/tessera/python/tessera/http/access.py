@@ -54,14 +54,16 @@ class Access:
         return _own(self.caller, lambda: self.sessions.change(target, decide_now))
 
     def delete(self, session_id: str) -> None:
-        """Delete the session; honours If-Match as far as a read can.
+        """Delete the session; honours If-Match.
 
         A service deletes without reading, so that it can delete what nobody can read any more.
         """
-        target = self.target(session_id, Scope.SESSIONS_WRITE)
+        target, version = self.target(session_id, Scope.SESSIONS_WRITE), None
         if self._if_match is not None or self.caller.session_id:
-            self.check_version(_own(self.caller, lambda: self.caller.admit(self.sessions.find(target))))
-        if not self.sessions.delete(target) and self.caller.is_service:
+            record = _own(self.caller, lambda: self.caller.admit(self.sessions.find(target)))
+            self.check_version(record)
+            version = None if self._if_match is None else record.session.version
+        if not self.sessions.delete(target, version) and self.caller.is_service:
             raise SessionNotFound
 
     def check_version(self, record: Record) -> None:

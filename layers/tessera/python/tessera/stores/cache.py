@@ -84,10 +84,10 @@ class CachedSessions:
         """See SessionStore."""
         return self._behind.of_customer(customer_id, limit, start)
 
-    def delete(self, session_id: str) -> bool:
+    def delete(self, session_id: str, version: int | None = None) -> bool:
         """See SessionStore."""
         self._held.pop(session_id, None)
-        return self._behind.delete(session_id)
+        return self._behind.delete(session_id, version)
 
     def _fresh(self, session_id: str) -> Record | None:
         held = self._held.get(session_id)

@@ -10,12 +10,13 @@ from tessera.errors import (
     Contended,
     ContentTooLarge,
     PoisonedItem,
+    PreconditionFailed,
     SessionExists,
     SessionNotFound,
     Stale,
     Unavailable,
 )
-from tessera.model.changes import Change, Path
+from tessera.model.changes import Change, Clause, Path
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
@@ -95,8 +96,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    def delete(self, session_id: str) -> bool:
-        """Delete every item of the session and its aliases; False when there was no session."""
+    def delete(self, session_id: str, version: int | None = None) -> bool:
+        """Delete every item of the session and its aliases; False when there was no session.
+
+        Raises:
+            PreconditionFailed: a version is given, and the session has another one.
+
+        """
         ...
 
 
@@ -194,13 +200,17 @@ class Sessions:
             return fitting, (fitting[-1].session.created_at, fitting[-1].id)
         return live, (page.last["createdAt"], session_of(page.last["pk"])) if page.last else None
 
-    def delete(self, session_id: str) -> bool:
+    def delete(self, session_id: str, version: int | None = None) -> bool:
         """See SessionStore.
 
         The core goes first, so that from then on nobody is let in; the marker goes last, so that the
         clean-up finds what a crash in between has left.
         """
-        existed = self._table.delete(core_key(session_id))
+        clauses = () if version is None else (Clause(("version",), "is", version),)
+        try:
+            existed = self._table.delete(core_key(session_id), clauses)
+        except Stale as stale:
+            raise PreconditionFailed(version=(stale.found or {}).get("version")) from stale
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
 
