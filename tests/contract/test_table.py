@@ -43,6 +43,18 @@ def test_what_was_written_is_read(table: Table) -> None:
     assert list(table.query("SESSION#x")) == [ITEM]
 
 
+def test_many_are_read_in_part(table: Table) -> None:
+    """The key comes along, and of an item that has none of the attributes it is all that comes."""
+    put(table, ITEM, child(1, n=2), child(2, s="x"))
+    keys = [KEY, *(Key("SESSION#x", f"DATA#{number:04d}") for number in (1, 2, 3))]
+    found = table.get_many(keys, only=["n", "m", "sk", "missing"])
+    assert sorted(found, key=lambda item: item["sk"]) == [
+        {**KEY._asdict(), "n": 1, "m": ITEM["m"]},
+        child(1, n=2),
+        child(2),
+    ]
+
+
 @same_table
 @given(json_values)
 def test_any_json_value_comes_back_as_it_was(table: Table, value: Any) -> None:

@@ -16,8 +16,8 @@ from tessera.stores.table import Index, Item, Key, Page, Put
 from tessera.stores.tiers import L2, Tiers
 
 _GET_BATCH, _WRITE_BATCH = 100, 25
-_BATCH_TRIES = 8
-_FIRST_PAUSE = 0.05  # seconds; doubled at each try, with full jitter
+_BATCH_TRIES = 7
+_FIRST_PAUSE = 0.05  # seconds; doubled at each try, with full jitter: 3.15 s for a batch at most
 
 
 class DynamoTable:
@@ -31,11 +31,14 @@ class DynamoTable:
         answer = self._call("get_item", TableName=self._name, Key=_encoded(key), ConsistentRead=True)
         return decode_item(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
         """See Table."""
+        expressions = Expressions()
+        projection = _projection(expressions, only) if only else {}
+        how = {"ConsistentRead": True, **projection, **expressions.placeholders()}
         found: list[Item] = []
         for batch in batched(keys, _GET_BATCH, strict=False):
-            request = {self._name: {"Keys": [_encoded(key) for key in batch], "ConsistentRead": True}}
+            request = {self._name: {"Keys": [_encoded(key) for key in batch]} | how}
             for answer in self._drained("batch_get_item", request, "UnprocessedKeys"):
                 found += map(decode_item, answer["Responses"].get(self._name, ()))
         return found
@@ -65,11 +68,7 @@ class DynamoTable:
         condition = f"{expressions.path(('pk',))} = {expressions.value(pk)}"
         if prefix:
             condition += f" AND begins_with({expressions.path(('sk',))}, {expressions.value(prefix)})"
-        projection = (
-            {"ProjectionExpression": f"{expressions.path(('pk',))}, {expressions.path(('sk',))}"}
-            if keys_only
-            else {}
-        )
+        projection = _projection(expressions) if keys_only else {}
         request = {"KeyConditionExpression": condition, "ConsistentRead": True} | projection
         start: dict[str, Any] = {}
         while True:
@@ -145,12 +144,13 @@ class DynamoTable:
     def _drained(self, operation: str, request: dict[str, Any], left: str) -> Iterable[Any]:
         """Repeat a batch until nothing of it is left unprocessed."""
         for attempt in range(_BATCH_TRIES):
+            if attempt:
+                self._sleep(random.uniform(0, _FIRST_PAUSE * 2 ** (attempt - 1)))  # noqa: S311 - jitter, no secret
             answer = self._call(operation, RequestItems=request)
             yield answer
             request = answer.get(left) or {}
             if not request:
                 return
-            self._sleep(random.uniform(0, _FIRST_PAUSE * 2**attempt))  # noqa: S311 - jitter, no secret
         raise Throttled
 
     def _call(self, operation: str, **request: Any) -> Any:
@@ -165,6 +165,12 @@ class DynamoTable:
 
 def _encoded(key: Key) -> dict[str, Any]:
     return {"pk": encode(key.pk), "sk": encode(key.sk)}
+
+
+def _projection(expressions: Expressions, only: Sequence[str] = ()) -> dict[str, str]:
+    """Ask for the key and these attributes alone."""
+    names = dict.fromkeys(("pk", "sk", *only))
+    return {"ProjectionExpression": ", ".join(expressions.path((name,)) for name in names)}
 
 
 def _meaning(error: ClientError) -> TesseraError:

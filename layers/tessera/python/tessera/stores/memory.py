@@ -34,9 +34,12 @@ class MemoryTable:
         with self._lock:
             return deepcopy(self._items.get(key))
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
         """See Table."""
-        return [item for key in keys if (item := self.get(key)) is not None]
+        found = [item for key in keys if (item := self.get(key)) is not None]
+        if not only:
+            return found
+        return [{name: item[name] for name in item.keys() & {"pk", "sk", *only}} for item in found]
 
     def update(self, key: Key, change: Change) -> Item:
         """See Table."""

@@ -65,8 +65,8 @@ class Table(Protocol):
         """Return the item, or None."""
         ...
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        """Return those of the items that exist, in no order."""
+    def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
+        """Return those of the items that exist, in no order; with `only`, their keys and these attributes."""
         ...
 
     def update(self, key: Key, change: Change) -> Item:
