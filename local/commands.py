@@ -109,7 +109,8 @@ def invoke(arguments: Namespace) -> None:
 
 def token(arguments: Namespace) -> None:
     """Print a service token with the given scopes."""
-    print(keyring.token(*_target(arguments.stage), arguments.scopes.replace(",", " ").split()))
+    scopes = keyring.scopes(arguments.scopes)
+    print(keyring.token(*_target(arguments.stage), scopes))
 
 
 def keys(arguments: Namespace) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from local.clients import Clients
 from local.deployed import Deployed
+from local.trouble import Trouble
+from tessera.model.caller import Scope
 from tessera.model.clock import DAY_SECONDS, system_clock
 from tessera.tokens.access import AccessTokens
 from tessera.tokens.keyring import Keys, new_ring, rotated
@@ -28,6 +30,16 @@ def rotate(clients: Clients, deployed: Deployed) -> str:
     ring = rotated(json.loads(_read(clients, deployed)), system_clock())
     _write(clients, deployed, ring)
     return ring["signing"][0]["kid"]
+
+
+def scopes(text: str) -> list[Scope]:
+    """Read scopes with blanks or commas between them. Raises Trouble when one is unknown, or none is there."""
+    wanted = text.replace(",", " ").split()
+    unknown = [name for name in wanted if name not in [*Scope]]
+    if unknown or not wanted:
+        wrong = f"unknown: {', '.join(unknown)}" if unknown else "no scope"
+        raise Trouble(f"{wrong}; the scopes are {', '.join(Scope)}")
+    return [Scope(name) for name in wanted]
 
 
 def token(clients: Clients, deployed: Deployed, scopes: Iterable[str], lifetime: int = 30 * DAY_SECONDS) -> str:
