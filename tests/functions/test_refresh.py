@@ -64,7 +64,7 @@ def test_twenty_tabs_at_once_get_one_successor(service: Service, owner: Owner) -
 
     def refresh(container: Service) -> Any:
         barrier.wait()
-        return _refresh(container, owner.refresh_token, authorizer={"lambda": {"refusal": "token-missing"}})
+        return _refresh(container, owner.refresh_token)
 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(refresh, containers))
@@ -84,7 +84,7 @@ def test_who_loses_the_race_gets_what_the_winner_got(service: Service, owner: Ow
         won.append(_refresh(service, owner.refresh_token).json["refreshToken"])
 
     loser = Service(clock, service.secret, InterruptedTable(service.table, "update", meanwhile))
-    lost = _refresh(loser, owner.refresh_token, authorizer={})
+    lost = _refresh(loser, owner.refresh_token)
     assert lost.json["refreshToken"] == won[0]
 
 
@@ -179,9 +179,16 @@ def test_neither_token_nor_cookie_is_missing(service: Service) -> None:
     assert service.call("tokens/refresh", cookie="forged", headers=CSRF, body={}).problem == (401, "token-invalid")
 
 
-def test_a_dead_access_token_does_not_stand_in_the_way(service: Service, owner: Owner, clock: FakeClock) -> None:
+@pytest.mark.parametrize("dead", [None, "signed.by.nobody"])
+def test_a_dead_access_token_does_not_stand_in_the_way(
+    service: Service, owner: Owner, clock: FakeClock, dead: str | None
+) -> None:
+    """Neither one past its time nor one whose key has left the ring."""
     clock.forward(15 * 60)
-    assert _refresh(service, owner.refresh_token, token=owner.token).status == 200
+    token = dead or owner.token
+    assert _refresh(service, owner.refresh_token, token=token).status == 200
+    by_cookie = service.call("tokens/refresh", token=token, cookie=owner.cookie, headers=CSRF, body={})
+    assert by_cookie.status == 200
 
 
 def test_tokens_survive_a_rotation_of_the_keys(output: Output, clock: FakeClock) -> None:  # noqa: ARG001 - same

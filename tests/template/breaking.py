@@ -50,6 +50,11 @@ def default(parameter: str, value: Json) -> Break:
     return lambda body: body["Parameters"][parameter].update(Default=value)
 
 
+def pattern(parameter: str, value: str) -> Break:
+    """Allow a parameter other values."""
+    return lambda body: body["Parameters"][parameter].update(AllowedPattern=value)
+
+
 def _walk(body: Json, path: str) -> tuple[Any, str]:
     resource, *keys, last = path.split(".")
     place = body["Globals"]["Function"] if resource == "Globals" else body["Resources"][resource]["Properties"]

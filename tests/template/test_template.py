@@ -1,13 +1,17 @@
 """template.yaml keeps the rules that no linter knows, and each rule would catch what breaks it."""
 
+import logging
+import warnings
 from copy import deepcopy
 
 import pytest
+from aws_lambda_powertools import Logger
 
 from tests.template.breaking import Break, Breaks, Check
 from tests.template.reading import TEMPLATE, Template, parse
 from tests.template.rules import alarms, api, functions, privileges, storage
 
+LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 RULES: Breaks = api.BREAKS | functions.BREAKS | privileges.BREAKS | storage.BREAKS | alarms.BREAKS
 
 
@@ -43,3 +47,19 @@ def test_the_rule_catches_what_breaks_it(rule: Check, broken: Break, violation: 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_each_rule_is_shown_to_fail(rule: Check) -> None:
     assert RULES[rule]
+
+
+def test_the_log_levels_are_those_of_lambda(template: Template) -> None:
+    assert template.body["Parameters"]["LogLevel"]["AllowedValues"] == [*LEVELS]
+
+
+@pytest.mark.parametrize("variables", [["POWERTOOLS_LOG_LEVEL"], ["POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"]])
+@pytest.mark.parametrize("level", LEVELS)
+def test_powertools_knows_each_log_level(
+    variables: list[str], level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Lambda sets its own variable, as it does for a function with a level."""
+    for variable in variables:
+        monkeypatch.setenv(variable, level)
+    with warnings.catch_warnings(action="error"):
+        assert Logger(service=f"{level}-{len(variables)}").log_level == LEVELS[level]

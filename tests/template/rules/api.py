@@ -4,17 +4,27 @@ import json
 import re
 from collections.abc import Iterable
 
-from tests.template.breaking import Breaks, default, drop, put
+from tests.template.breaking import Breaks, default, drop, pattern, put
 from tests.template.reading import Json, Template, strings
 
-PUBLIC = {("GET", "/health"), ("GET", "/.well-known/jwks.json"), ("GET", "/openapi.json")}
+PUBLIC = {
+    ("GET", "/health"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/openapi.json"),
+    ("POST", "/tokens/refresh"),
+}
 """The routes without an authorizer; POST /sessions has one, which lets callers without a token through."""
 
+_ORIGINS = {
+    "": True,
+    "https://a.example,http://localhost:*": True,
+    "https://a.example, https://b.example": False,
+}
 _PERSONAL = re.compile(r"\$context\.(identity|path|requestOverride|domainName|authorizer\.(?!error\b))")
 
 
 def routes_have_an_authorizer(template: Template) -> list[str]:
-    """Every route goes through the authorizer; the public three do not."""
+    """Every route goes through the authorizer; the public four do not."""
     found = [*_routes(template)]
     opened = {route for route, authorizer in found if authorizer in (None, "NONE")}
     return [
@@ -67,10 +77,17 @@ def apis_are_throttled(template: Template) -> list[str]:
 
 
 def origins_are_chosen(template: Template) -> list[str]:
-    """With credentials no origin may be a wildcard: the parameter decides, and its default allows nobody."""
+    """With credentials no origin may be a wildcard: the parameter decides, and its default allows nobody.
+
+    Blanks are refused: the handlers would strip them, a preflight compares letter by letter.
+    """
     problems = [f"{name} allows *" for name, api in _apis(template) if "*" in strings(api["CorsConfiguration"])]
-    if template.body["Parameters"]["AllowedOrigins"]["Default"]:
+    chosen = template.body["Parameters"]["AllowedOrigins"]
+    if chosen["Default"]:
         problems.append("AllowedOrigins has a default")
+    for value, good in _ORIGINS.items():
+        if bool(re.fullmatch(chosen.get("AllowedPattern", ".*"), value)) is not good:
+            problems.append(f"AllowedOrigins {'refuses' if good else 'allows'} {value!r}")
     return problems
 
 
@@ -82,6 +99,7 @@ BREAKS: Breaks = {
         ),
         (drop("HttpApi.Auth.DefaultAuthorizer"), "POST /sessions has no authorizer"),
         (drop("OperationsHealthFunction.Events.Http.Properties.Auth"), "GET /health should be public"),
+        (drop("TokensRefreshFunction.Events.Http.Properties.Auth"), "POST /tokens/refresh should be public"),
         (put("HttpApi.Auth.DefaultAuthorizer", "Nobody"), "has the unknown authorizer Nobody"),
     ),
     authorizers_decide_each_call: (
@@ -109,6 +127,8 @@ BREAKS: Breaks = {
     origins_are_chosen: (
         (default("AllowedOrigins", "https://example.com"), "AllowedOrigins has a default"),
         (put("HttpApi.CorsConfiguration", {"AllowOrigins": ["*"]}), "HttpApi allows *"),
+        (pattern("AllowedOrigins", ".*"), "AllowedOrigins allows 'https://a.example, https://b.example'"),
+        (pattern("AllowedOrigins", "https://[a-z.]+"), "AllowedOrigins refuses ''"),
     ),
 }
 

@@ -57,6 +57,20 @@ def functions_keep_logs_for_a_time(template: Template) -> list[str]:
     return _each(template, problems)
 
 
+def functions_log_from_the_chosen_level(template: Template) -> list[str]:
+    """The parameter reaches Lambda, whose level counts as soon as the log is JSON, and Powertools."""
+    chosen = {"Ref": "LogLevel"}
+
+    def problems(function: Function) -> Iterable[str]:
+        logging = function.properties.get("LoggingConfig", {})
+        if logging.get("LogFormat") != "JSON" or logging.get("ApplicationLogLevel") != chosen:
+            yield "leaves the level to Lambda"
+        if function.properties["Environment"]["Variables"].get("POWERTOOLS_LOG_LEVEL") != chosen:
+            yield "leaves the level to Powertools"
+
+    return _each(template, problems)
+
+
 def functions_follow_their_files(template: Template) -> list[str]:
     """Logical id, function name, code and handler all say context and operation."""
     return _each(template, lambda f: () if _actual_names(f) == _names(f) else (f"should be {_names(f)}",))
@@ -100,6 +114,14 @@ BREAKS: Breaks = {
         (
             put("SessionsGetFunction.LoggingConfig.LogGroup", {"Ref": "SessionsListLogs"}),
             "SessionsGetFunction does not log into /aws/lambda/tessera-${Stage}-sessions-get",
+        ),
+    ),
+    functions_log_from_the_chosen_level: (
+        (drop("Globals.LoggingConfig.ApplicationLogLevel"), "SessionsGetFunction leaves the level to Lambda"),
+        (put("Globals.LoggingConfig.LogFormat", "Text"), "SessionsGetFunction leaves the level to Lambda"),
+        (
+            drop("Globals.Environment.Variables.POWERTOOLS_LOG_LEVEL"),
+            "SessionsGetFunction leaves the level to Powertools",
         ),
     ),
     functions_follow_their_files: (

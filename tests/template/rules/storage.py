@@ -1,11 +1,14 @@
 """Rules of what keeps data: the table, the buckets, the queues."""
 
+import re
 from collections.abc import Iterable
 
-from tests.template.breaking import Breaks, drop, drop_attribute, drop_resource, put
+from tests.template.breaking import Breaks, drop, drop_attribute, drop_resource, pattern, put
 from tests.template.reading import Json, Template
 
+_S3_NAME = 63
 _CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+_LONGEST = {"${AWS::AccountId}": "123456789012", "${AWS::Region}": "ap-southeast-1"}
 
 
 def tables_forget_and_recover(template: Template) -> list[str]:
@@ -32,6 +35,16 @@ def buckets_are_private(template: Template) -> list[str]:
         *(f"{name} is not encrypted" for name, b in buckets.items() if "BucketEncryption" not in b["Properties"]),
         *(f"{name} accepts calls without TLS" for name in buckets if name not in _over_tls(template)),
     ]
+
+
+def bucket_names_fit(template: Template) -> list[str]:
+    """S3 takes 63 characters, whatever the stage, the account and the region."""
+    allowed = template.body["Parameters"]["Stage"]["AllowedPattern"]
+    stage = max(("s" * length for length in range(64) if re.fullmatch(allowed, "s" * length)), key=len)
+    names = {name: b["Properties"]["BucketName"]["Fn::Sub"] for name, b in template.of_type("AWS::S3::Bucket")}
+    for part, longest in ({"${Stage}": stage} | _LONGEST).items():
+        names = {name: found.replace(part, longest) for name, found in names.items()}
+    return [f"{name} may have {len(found)} characters" for name, found in names.items() if len(found) > _S3_NAME]
 
 
 def queues_are_private(template: Template) -> list[str]:
@@ -61,6 +74,13 @@ BREAKS: Breaks = {
         (drop("Archive.BucketEncryption"), "Archive is not encrypted"),
         (drop_resource("ArchivePolicy"), "Archive accepts calls without TLS"),
         (drop_attribute("Archive", "UpdateReplacePolicy"), "Archive has UpdateReplacePolicy None"),
+    ),
+    bucket_names_fit: (
+        (pattern("Stage", "[a-z][a-z0-9-]{0,19}"), "Archive may have 64 characters"),
+        (
+            put("Archive.BucketName", {"Fn::Sub": "tessera-${Stage}-archives-${AWS::AccountId}-${AWS::Region}"}),
+            "Archive may have 64 characters",
+        ),
     ),
     queues_are_private: (
         (drop("DeadLetters.SqsManagedSseEnabled"), "DeadLetters has SqsManagedSseEnabled None"),
