@@ -95,7 +95,9 @@ def _shared(paths: Json) -> dict[str, Json]:
     for operation in (operation for methods in paths.values() for operation in methods.values()):
         for status, answer in operation["responses"].items():
             if "application/problem+json" in answer.get("content", {}):
-                name = ".".join([status, *answer["content"]["application/problem+json"]["examples"]])
+                slugs = answer["content"]["application/problem+json"]["examples"]
+                limited = ["limited"] if "RateLimit" in answer["headers"] else []
+                name = ".".join([status, *slugs, *limited])
                 shared[name] = answer
                 operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
     return dict(sorted(shared.items()))

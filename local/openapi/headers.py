@@ -1,6 +1,5 @@
 """Headers and credentials in the document."""
 
-from http import HTTPStatus
 from typing import Any
 
 type Json = dict[str, Any]
@@ -9,6 +8,7 @@ SESSION_SCHEMAS = ("Session", "SessionWithParts", "SessionWithTokens")
 """Schemas of the answers that carry a session, and its version as ETag."""
 
 _COOKIE_SCHEMAS = ("SessionWithTokens", "Tokens")
+_LIMITS = ("RateLimit", "RateLimit-Policy")
 
 
 def _header(description: str, kind: str = "string", **example: Any) -> Json:
@@ -23,7 +23,10 @@ HEADERS: dict[str, Json] = {
     "Location": _header("The path of the session."),
     "Set-Cookie": _header("`__Host-tessera`: HttpOnly, Secure, SameSite=Lax, encrypted."),
     "Idempotency-Replayed": _header("`true` on an answer that was given before.", example="true"),
-    "RateLimit": _header("What is left (IETF draft 11).", example='"requests";r=599;t=42'),
+    "RateLimit": _header(
+        "What is left (IETF draft 11). On every answer behind the limit, none for services.",
+        example='"requests";r=599;t=42',
+    ),
     "RateLimit-Policy": _header("The limit, per minute.", example='"requests";q=600;w=60'),
     "Retry-After": _header("Seconds to wait.", "integer", example=2),
 }
@@ -75,16 +78,13 @@ def of_success(schema: str | None, *, limited: bool, idempotent: bool) -> Json:
         *(["Location"] if schema == "SessionWithTokens" else []),
         *(["Set-Cookie"] if schema in _COOKIE_SCHEMAS else []),
         *(["Idempotency-Replayed"] if idempotent else []),
-        *(["RateLimit", "RateLimit-Policy"] if limited else []),
+        *(_LIMITS if limited else []),
     )
 
 
-def of_problem(status: int, *, wait: bool) -> Json:
-    """Return the headers of a problem; `wait` when it says how long."""
-    return _references(
-        *(["RateLimit", "RateLimit-Policy"] if status == HTTPStatus.TOO_MANY_REQUESTS else []),
-        *(["Retry-After"] if wait else []),
-    )
+def of_problem(*, limited: bool, wait: bool) -> Json:
+    """Return the headers of a problem of an operation that is `limited`, or not; `wait` when it says how long."""
+    return _references(*(_LIMITS if limited else []), *(["Retry-After"] if wait else []))
 
 
 def _references(*names: str) -> Json:

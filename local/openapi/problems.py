@@ -85,20 +85,22 @@ def example(problem: type[Problem]) -> Json:
 
 
 def responses(problems: Iterable[type[Problem]]) -> dict[str, Json]:
-    """Return an answer for each status among the problems."""
+    """Return an answer for each status among the problems of an operation."""
+    problems = frozenset(problems)
+    limited = TooManyRequests in problems
     ordered = sorted(problems, key=lambda problem: (problem.status, problem.slug))
     return {
-        str(status): _response(status, list(same))
+        str(status): _response(status, list(same), limited=limited)
         for status, same in groupby(ordered, key=lambda problem: problem.status)
     }
 
 
-def _response(status: int, problems: list[type[Problem]]) -> Json:
+def _response(status: int, problems: list[type[Problem]], *, limited: bool) -> Json:
     examples = {problem.slug: {"$ref": f"#/components/examples/{problem.slug}"} for problem in problems}
     content: Json = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": headers.of_problem(status, wait=any(map(_waits, problems))),
+        "headers": headers.of_problem(limited=limited, wait=any(map(_waits, problems))),
         "content": {"application/problem+json": content},
     }
 

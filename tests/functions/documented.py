@@ -10,7 +10,7 @@ from local.openapi.document import DOCUMENT
 
 type Json = dict[str, Any]
 
-DESCRIBED_HEADERS = {"ETag", "Location", "Retry-After", "RateLimit", "Idempotency-Replayed"}
+DESCRIBED_HEADERS = {"ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotency-Replayed"}
 
 
 class Answered(Protocol):

@@ -6,9 +6,12 @@ from tests.functions.service import sample
 NAMES = sorted(str(file.relative_to(EVENTS).with_suffix("")) for file in EVENTS.glob("*/*.json"))
 HTTP = [name for name in NAMES if name not in ("lifecycle/cleanup", "tokens/authorize")]
 WITH_BODY = [name for name in HTTP if "body" in sample(name)]
-OPTIONAL = ("sessions/create", "tokens/refresh")
-"""Those that answer callers without a token too, but hear what the authorizer says of one."""
+LIMITED = [name for name in HTTP if "authorizer" in sample(name)["requestContext"]]
+"""Those that know who calls, and count it."""
 
-PROTECTED = [name for name in HTTP if "authorizer" in sample(name)["requestContext"] and name not in OPTIONAL]
+OPTIONAL = "sessions/create"
+"""Answers callers without a token too, but hears what the authorizer says of one."""
+
+PROTECTED = [name for name in LIMITED if name != OPTIONAL]
 ON_A_SESSION = [name for name in PROTECTED if "pathParameters" in sample(name)]
 BY_OWNER = [name for name in ON_A_SESSION if name != "sessions/login"]

@@ -1,6 +1,7 @@
 """Rate limits: so many creations of an address, so many requests of a session, none for services."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tessera.http.idempotency import fingerprint
 from tessera.model.changes import Change
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Item, Key
+from tests.functions.operations import LIMITED, OPTIONAL
 from tests.functions.service import Answer, Service, sample
 from tests.support.fakes import FakeClock
 
@@ -98,9 +100,33 @@ def test_off_means_off(service: Service) -> None:
     assert "RateLimit" not in answers[0].headers
 
 
-@pytest.mark.parametrize("name", ["operations/health", "tokens/keys", "operations/openapi"])
-def test_what_is_public_and_the_same_for_all_is_not_counted(limited: Service, name: str) -> None:
-    assert {limited.call(name).status for _ in range(30)} == {200}
+@pytest.mark.parametrize("name", LIMITED)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"text": "{"},
+        {"body": {"unknown": 1}},
+        {"headers": {"content-type": "text/html"}},
+        {"headers": {"idempotency-key": ""}},
+    ],
+    ids=repr,
+)
+def test_every_answer_behind_the_limit_tells_what_is_left(
+    limited: Service, name: str, sent: dict[str, Any]
+) -> None:
+    """Good or bad; that the document says so, `call` sees to."""
+    token = None if name == OPTIONAL else limited.create().token
+    own = "me" if "pathParameters" in sample(name) else None
+    answer = limited.call(name, own, token=token, **sent)
+    assert answer.headers.keys() >= {"RateLimit", "RateLimit-Policy"}
+
+
+@pytest.mark.parametrize("name", ["operations/health", "tokens/keys", "operations/openapi", "tokens/refresh"])
+def test_what_knows_no_caller_is_not_counted(limited: Service, name: str) -> None:
+    answers = [limited.call(name) for _ in range(30)]
+    assert len({answer.status for answer in answers}) == 1
+    assert not {"RateLimit", "RateLimit-Policy"} & answers[0].headers.keys()
 
 
 class Uncounting(MemoryTable):

@@ -61,14 +61,19 @@ def test_its_routes_are_those_of_the_template(described: Json) -> None:
     assert {(method.upper(), path) for method, path, _ in _operations(described)} == deployed
 
 
-def test_what_nobody_may_call_without_a_token_has_an_authorizer(described: Json) -> None:
+def test_what_a_bearer_token_opens_has_an_authorizer(described: Json) -> None:
     opened = {
         (route["Method"].lower(), route["Path"])
         for function in parse(TEMPLATE.read_text()).functions()
         for route in function.events("HttpApi")
         if route.get("Auth", {}).get("Authorizer") == "NONE"
     }
-    assert {(m, p) for m, p, operation in _operations(described) if operation["security"] == []} == opened
+    without = {
+        (method, path)
+        for method, path, operation in _operations(described)
+        if not any("accessToken" in way for way in operation["security"])
+    }
+    assert without == opened
 
 
 def test_every_reference_leads_somewhere_and_nothing_is_left_over(described: Json) -> None:
@@ -136,7 +141,13 @@ def test_headers_and_parameters_are_where_they_work(described: Json) -> None:
         assert parameters == wanted + (["IdempotencyKey"] if method == "post" else [])
     for status, answer in _answers(described):
         assert ("Retry-After" in answer["headers"]) or status not in (429, 503)
-        assert ("RateLimit" in answer["headers"]) or status != 429
+
+
+def test_every_answer_of_a_limited_operation_tells_what_is_left(described: Json) -> None:
+    for _, _, operation in _operations(described):
+        for answer in operation["responses"].values():
+            told = {"RateLimit", "RateLimit-Policy"} & _resolved(described, answer)["headers"].keys()
+            assert len(told) == (2 if "429" in operation["responses"] else 0), operation["operationId"]
 
 
 def test_a_deletion_has_no_body(described: Json) -> None:
