@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tessera.model.changes import Change
+from tessera.model.changes import Change, Clause
 from tessera.stores.table import Index, Item, Key, Page, Put, Table
 from tests.template.reading import Function, Json
 
@@ -60,9 +60,9 @@ class PolicedTable:
         self._require("GetItem", [key.pk])
         return self._table.get(key)
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
         self._require("BatchGetItem", [key.pk for key in keys])
-        return self._table.get_many(keys)
+        return self._table.get_many(keys, only=only)
 
     def update(self, key: Key, change: Change) -> Item:
         self._require("UpdateItem", [key.pk])
@@ -80,9 +80,9 @@ class PolicedTable:
         self._policy.require("dynamodb:Query", {"Fn::Sub": f"${{Table.Arn}}/index/{index.name}"})
         return self._table.query_index(index, pk, **how)
 
-    def delete(self, key: Key) -> bool:
+    def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
         self._require("DeleteItem", [key.pk])
-        return self._table.delete(key)
+        return self._table.delete(key, clauses)
 
     def delete_many(self, keys: Sequence[Key]) -> None:
         self._require("BatchWriteItem", [key.pk for key in keys])
