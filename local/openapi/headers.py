@@ -78,13 +78,13 @@ def of_success(schema: str | None, *, limited: bool, idempotent: bool) -> Json:
         *(["Location"] if schema == "SessionWithTokens" else []),
         *(["Set-Cookie"] if schema in _COOKIE_SCHEMAS else []),
         *(["Idempotency-Replayed"] if idempotent else []),
-        *(_LIMITS if limited else []),
+        *(_LIMITS if limited else ()),
     )
 
 
 def of_problem(*, limited: bool, wait: bool) -> Json:
     """Return the headers of a problem of an operation that is `limited`, or not; `wait` when it says how long."""
-    return _references(*(_LIMITS if limited else []), *(["Retry-After"] if wait else []))
+    return _references(*(_LIMITS if limited else ()), *(["Retry-After"] if wait else []))
 
 
 def _references(*names: str) -> Json:
