@@ -100,11 +100,6 @@ def from_memory(scene: Scene) -> Callable[[], Any]:
     return read
 
 
-def login_again(scene: Scene) -> Callable[[], Any]:
-    owner = scene.service.login(scene.service.create(), "customer-1")
-    return lambda: scene.service.login(owner, "customer-2")
-
-
 def login(scene: Scene) -> Callable[[], Any]:
     owner = scene.service.create()
     return lambda: scene.service.login(owner, "customer-1")
@@ -149,7 +144,6 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "extend, to later": on_session("sessions/extend", body={"seconds": 7_200}),
     "extend, to earlier": on_session("sessions/extend", body={"seconds": 60}),
     "login": login,
-    "login, to another customer than before": login_again,
     "refresh": refresh,
     "revoke this": on_session("tokens/revoke", body={"scope": "this"}),
     "revoke others, one other": revoke_others,
