@@ -7,6 +7,7 @@ once, a crash anywhere, an item that cannot be read: none of these does harm (se
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +35,10 @@ _THREADS = 8
 
 @dataclass(slots=True)
 class Run:
-    """What a run did. `done` is False when it left something; `lag` is how long that waits already, in seconds."""
+    """What a run did. `done` is False when it left something; `lag` is how long that waits already, in seconds.
+
+    Each shard has its own, in its own thread; the telemetry, which is for one thread, hears of their sum.
+    """
 
     done: bool = True
     expired: int = 0
@@ -43,13 +47,19 @@ class Run:
     poisoned: int = 0
     lag: int = 0
 
-    def add(self, settled: Settled) -> None:
+    def add(self, settled: Settled, now: Millis) -> None:
         """Count a page."""
         self.expired += settled.expired
         self.moved += settled.moved
         self.deleted += settled.deleted
         self.poisoned += len(settled.poisoned)
-        self.done = self.done and not settled.left
+        if settled.left:
+            self.leave(settled.left[0]["expiresAt"], now)
+
+    def leave(self, since: Millis, now: Millis) -> None:
+        """Note that something which waits since then is left to the next run."""
+        self.done = False
+        self.lag = max(self.lag, (now - since) // SECOND)
 
     def merge(self, other: "Run") -> None:
         """Count another shard."""
@@ -74,40 +84,42 @@ def cleanup(_event: object, graph: Graph, remaining: Remaining) -> dict[str, Any
             if not run.done:
                 break
             reached = hour
-    graph.expiry.finish(reached, graph.clock())
     graph.telemetry.count(EXPIRED, run.expired)
+    if run.poisoned:
+        graph.telemetry.count(ERRORS, run.poisoned, 'operation="lifecycle.cleanup",status="poisoned"')
     graph.telemetry.gauge(CLEANUP_LAG, run.lag)
+    graph.expiry.finish(reached, graph.clock())
     graph.telemetry.log.info("clean-up", **asdict(run))
     return asdict(run)
 
 
 def _clean(graph: Graph, remaining: Remaining, now: Millis, hour: int, shard: int) -> Run:
-    """Settle one shard of one hour, page by page, while there is time."""
-    run, start = Run(), None
-    while True:
-        page = graph.expiry.due(hour, shard, now, limit=PAGE, start=start)
-        if page.items and not (remaining() >= _MARGIN and _settle(graph, run, page.items, now)):
-            run.done, run.lag = False, (now - page.items[0]["expiresAt"]) // SECOND
-            return run
-        if page.last is None:
-            return run
-        start = page.last
+    """Settle one shard of one hour, page by page, while there is time and the table does not refuse.
 
-
-def _settle(graph: Graph, run: Run, markers: Sequence[Item], now: Millis) -> bool:
-    """Settle a page; False when the table would not have it, so that the next run tries again.
-
-    An item that cannot be read is somebody's to look at; it is tried again in an hour.
+    What it leaves has waited at most since `since`: its first marker's time, or the place where reading failed.
     """
-    try:
-        settled = graph.expiry.settle(markers, now)
-    except Unavailable:
-        return False
-    run.add(settled)
+    run, start, since = Run(), None, hour * HOUR
+    with suppress(Unavailable):
+        while True:
+            page = graph.expiry.due(hour, shard, now, limit=PAGE, start=start)
+            if page.items:
+                since = page.items[0]["expiresAt"]
+                if remaining() < _MARGIN:
+                    break
+                _settle(graph, run, page.items, now)
+            if page.last is None:
+                return run
+            start, since = page.last, page.last["expiresAt"]
+    run.leave(since, now)
+    return run
+
+
+def _settle(graph: Graph, run: Run, markers: Sequence[Item], now: Millis) -> None:
+    """Settle a page. An item that cannot be read is somebody's to look at; it is tried again in an hour."""
+    settled = graph.expiry.settle(markers, now)
+    run.add(settled, now)
     for session_id in settled.poisoned:
-        graph.telemetry.count(ERRORS, labels='operation="lifecycle.cleanup",status="poisoned"')
         graph.telemetry.log.error("poisoned item", session=graph.telemetry.pseudonym(session_id))
-    return True
 
 
 handler = Entry("lifecycle.cleanup", cleanup)

@@ -10,12 +10,13 @@ from tessera.errors import Contended, SessionExpired, SessionNotFound
 from tessera.model.changes import Change
 from tessera.model.clock import SECOND
 from tessera.model.ids import new_session_id
-from tessera.model.life import extended, touched
+from tessera.model.life import buried, extended, touched
 from tessera.model.record import Record
+from tessera.stores.attributes import size
 from tessera.stores.expiry import HOUR, Expiry, Settled, shard_of
-from tessera.stores.keys import CORE, MARKER, child_key, core_key, partition
+from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition
 from tessera.stores.sessions import Sessions
-from tessera.stores.table import Item, Key, Table
+from tessera.stores.table import Item, Key, Put, Table
 from tests.contract.conftest import SHARDS
 from tests.support.fakes import START, Crash, CrashingTable, FakeClock, InterruptedTable
 from tests.support.records import session
@@ -51,6 +52,44 @@ def clean(expiry: Expiry, now: int = NOW) -> Settled:
 
 def ids(markers: Sequence[Item]) -> list[str]:
     return [marker["pk"].removeprefix("SESSION#") for marker in markers]
+
+
+class WatchedTable:
+    """A table that keeps the items which were read through it."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.read: list[Item] = []
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            answer = getattr(self._table, verb)(*arguments, **options)
+            match answer:
+                case dict():
+                    self.read.append(answer)  # pyright: ignore[reportUnknownArgumentType] - any verb's
+                case bool() | int() | None:
+                    pass
+                case _:
+                    answer = list(answer)
+                    self.read += answer
+            return answer
+
+        return call
+
+
+class TornTable:
+    """A table whose batches read item by item, as DynamoDB's may; others act after the first item."""
+
+    def __init__(self, table: Table, meanwhile: Callable[[], object]) -> None:
+        self._table, self._meanwhile = table, meanwhile
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._table, verb)
+
+    def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
+        first = self._table.get_many(keys[:1], only=only)
+        self._meanwhile()
+        return first + self._table.get_many(keys[1:], only=only)
 
 
 # --- what is due -------------------------------------------------------------------------------------
@@ -174,6 +213,20 @@ def test_nothing_to_settle_is_nothing(expiry: Expiry) -> None:
     assert expiry.settle([], NOW) == Settled(expired=0, moved=0, deleted=0, poisoned=())
 
 
+def test_no_session_is_read_whole(table: Table, sessions: Sessions, expiry: Expiry) -> None:
+    """Anybody may fill one; the clean-up holds no more of it than of any other, and enough for its stone."""
+    fat = {"metadata": {f"k{number:05d}": "x" * 100 for number in range(2_400)}, "email": "ada@example.com"}
+    (expired,), (living,) = made(sessions, data={"a": {}}, **fat), made(sessions, **fat)
+    sessions.change(living.id, lambda found: extended(found, 86_400, START))
+    assert size(table.get(core_key(expired.id))) > 250_000
+    watched = WatchedTable(table)
+    assert Expiry(watched, SHARDS).settle(due(expiry), NOW) == Settled(1, 1, 2, poisoned=())
+    assert {name for item in watched.read for name in item}.isdisjoint(fat)
+    assert max(map(size, watched.read)) < 1_000
+    assert table.get(core_key(expired.id)) == {**core_key(expired.id)._asdict(), **buried(expired, NOW)}
+    assert sessions.get(living.id).session.metadata == fat["metadata"]
+
+
 # --- races -------------------------------------------------------------------------------------------
 
 
@@ -212,11 +265,31 @@ def test_a_session_that_is_extended_meanwhile_lives(table: Table, expiry: Expiry
         table, "transact", lambda: sessions.change(record.id, lambda found: extended(found, 4 * 3_600, before))
     )
     settled = Expiry(extend, SHARDS).settle(due(expiry), NOW)
-    assert (settled.expired, settled.left) == (1, 1)
+    assert (settled.expired, ids(settled.left)) == (1, [record.id])
     assert sessions.get(record.id).session.expires_at == before + 4 * HOUR
     assert sessions.find(other.id).session.status == "expired"
     assert clean(expiry) == Settled(expired=0, moved=1, deleted=0, poisoned=())
     assert ids(due(expiry, before + 4 * HOUR)) == [record.id]
+
+
+@pytest.mark.parametrize("place", ["between its two reads", "before its write"])
+def test_a_session_that_is_shortened_while_its_marker_moves_is_due_at_its_new_time(
+    table: Table, clock: FakeClock, expiry: Expiry, sessions: Sessions, place: str
+) -> None:
+    """Read as alive for twenty days; the client takes that back before the marker goes there."""
+    (record,) = made(sessions, kind="chat", ttlSeconds=3_600)
+    sessions.change(record.id, lambda found: extended(found, 20 * 86_400, START))
+    now = clock.forward(3_600)
+
+    def shorten() -> None:
+        sessions.change(record.id, lambda found: extended(found, 30, now))
+
+    between = TornTable(table, shorten) if place == "between its two reads" else None
+    before = InterruptedTable(table, "update", shorten)
+    assert Expiry(between or before, SHARDS).settle(due(expiry, now), now) == Settled(0, 0, 0, poisoned=())
+    assert due(expiry, now) == []
+    assert ids(due(expiry, now + 30 * SECOND)) == [record.id]
+    assert clean(expiry, now + 30 * SECOND).expired == 1
 
 
 def test_a_page_that_another_transaction_holds_is_left_for_later_and_said_to_be(
@@ -227,7 +300,7 @@ def test_a_page_that_another_transaction_holds_is_left_for_later_and_said_to_be(
 
     records = made(sessions, 2, data={"a": {}})
     settled = Expiry(InterruptedTable(table, "transact", held), SHARDS).settle(due(expiry), NOW)
-    assert (settled.expired, settled.deleted, settled.left) == (0, 0, 2)
+    assert (settled.expired, settled.deleted, [*settled.left]) == (0, 0, due(expiry))
     assert {record.id for record in records} == set(ids(due(expiry)))
     assert clean(expiry).expired == 2
 
@@ -307,12 +380,6 @@ def test_a_deletion_that_crashed_anywhere_is_finished_by(
         ("expiresAt", 1.5),
         ("updatedAt", "5"),
         ("parts", 5),
-        ("rotatedAt", ["x"]),
-        ("claims", "x"),
-        ("rotatedAt", 5),
-        ("refreshGeneration", "x"),
-        ("customer", "x"),
-        ("metadata", "x"),
     ],
 )
 def test_a_poisoned_session_stops_nobody_else_and_is_looked_at_again_later(
@@ -326,6 +393,37 @@ def test_a_poisoned_session_stops_nobody_else_and_is_looked_at_again_later(
     assert table.get(core_key(poisoned.id)) == before, "it is somebody's to look at"
     assert due(expiry) == []
     assert ids(due(expiry, NOW + HOUR)) == [poisoned.id]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rotatedAt", ["x"]),
+        ("rotatedAt", 5),
+        ("refreshGeneration", "x"),
+        ("claims", "x"),
+        ("customer", "x"),
+        ("metadata", "x"),
+    ],
+)
+def test_what_a_tombstone_does_not_keep_may_be_poisoned(
+    table: Table, sessions: Sessions, expiry: Expiry, name: str, value: Any
+) -> None:
+    (record,) = made(sessions)
+    table.update(core_key(record.id), Change({(name,): value}))
+    assert clean(expiry) == Settled(expired=1, moved=0, deleted=1, poisoned=())
+    assert sessions.find(record.id).session.status == "expired"
+
+
+@pytest.mark.parametrize("named", [{}, {"id": ["x"]}, {"id": None}])
+def test_a_poisoned_alias_is_left_alone_and_stops_nobody(
+    table: Table, sessions: Sessions, expiry: Expiry, everything: Everything, named: Item
+) -> None:
+    (record,) = made(sessions, aliases=["legacy-1", "legacy-2"])
+    table.transact([Put({**alias_key("legacy-1")._asdict(), **named})])
+    assert clean(expiry) == Settled(expired=1, moved=0, deleted=2, poisoned=())
+    left = everything(partition(record.id), "ALIAS#legacy-1", "ALIAS#legacy-2")
+    assert left == {core_key(record.id), alias_key("legacy-1")}
 
 
 @pytest.mark.parametrize("aliases", [5, "legacy", [5], {"a": 1}, None])

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from tessera.errors import Unavailable
+from tessera.errors import Throttled, Unavailable
 from tessera.model.changes import Change
+from tessera.stores.expiry import HOUR, shard_of
 from tessera.stores.keys import CORE, core_key
 from tessera.stores.memory import MemoryTable
+from tessera.stores.table import Index, Page, Table
 from tests.functions.conftest import Output
-from tests.functions.service import Context, Service
+from tests.functions.service import Context, Owner, Service
 from tests.support.fakes import Crash, CrashingTable, FailingTable, FakeClock, InterruptedTable
 from tests.support.records import session
 
@@ -108,12 +110,13 @@ def test_a_marker_that_the_index_shows_late_is_not_missed(service: Service, cloc
 def test_two_runs_at_once_count_a_session_once(service: Service, clock: FakeClock) -> None:
     one = service.another(CLEANUP_SHARDS="1")
     owners = [one.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]
-    clock.forward(60)
+    clock.forward(90)
     runs: list[dict[str, Any]] = []
     table = InterruptedTable(service.table, "transact", lambda: runs.append(_clean(one)))
     runs.append(_clean(Service(clock, service.secret, table, environment=one.environment)))
     assert sum(run["expired"] for run in runs) == 20
     assert [run["done"] for run in runs] == [True, False], "who came second cannot know that the first got through"
+    assert [run["lag"] for run in runs] == [0, 30]
     assert _clean(one) == _run()
     for owner in owners:
         assert [item["sk"] for item in service.table.query(f"SESSION#{owner.id}")] == [CORE]
@@ -136,22 +139,19 @@ def test_a_writer_that_comes_in_between_keeps_its_session(service: Service, cloc
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("at", range(48, 62))
-def test_a_crash_anywhere_is_made_good_by_the_next_run(
-    service: Service, clock: FakeClock, at: int, *, after: bool
-) -> None:
-    """The first calls look through the hours of two days; then it reads, buries, deletes and notes where it is."""
-    one = service.another(CLEANUP_SHARDS="1")
-    owner = one.create(ttlSeconds=60, data={"a": {}, "b": {}})
-    clock.forward(60)
-    table: Any = CrashingTable(service.table, at, after=after)
-    try:
-        _clean(Service(clock, service.secret, table, environment=one.environment))
-    except Crash:
-        clock.forward(300)
+def test_a_crash_anywhere_is_made_good_by_the_next_run(service: Service, *, after: bool) -> None:
+    """At each of its calls: it looks through the hours of two days, reads, buries, deletes, notes and counts."""
+    one, _ = _one_expired(service)
+    counting = FailingTable(one.table)
+    _clean(_beside(one, counting))
+    for at in range(sum(counting.calls.values())):
+        one, owner = _one_expired(service)
+        with pytest.raises(Crash):
+            _clean(_beside(one, CrashingTable(one.table, at, after=after)))
+        one.clock.forward(300)
         _clean(one)
-    assert [item["sk"] for item in service.table.query(f"SESSION#{owner.id}")] == [CORE]
-    assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
+        assert [item["sk"] for item in one.table.query(f"SESSION#{owner.id}")] == [CORE]
+        assert one.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
 
 
 def test_what_ttl_swept_away_leaves_no_children(service: Service, clock: FakeClock) -> None:
@@ -166,22 +166,23 @@ def test_what_ttl_swept_away_leaves_no_children(service: Service, clock: FakeClo
 def test_a_poisoned_item_blocks_nobody_and_is_tried_again(
     service: Service, output: Output, clock: FakeClock
 ) -> None:
-    poisoned, others = service.create(ttlSeconds=60), [service.create(ttlSeconds=60) for _ in range(5)]
-    service.table.update(core_key(poisoned.id), Change({("status",): "nonsense"}))
+    poisoned, others = ([service.create(ttlSeconds=60) for _ in range(5)] for _ in range(2))
+    for owner in poisoned:
+        service.table.update(core_key(owner.id), Change({("status",): "nonsense"}))
     clock.forward(60)
     output.lines()
-    assert _clean(service) == _run(expired=5, deleted=5, poisoned=1)
+    assert _clean(service) == _run(expired=len(others), deleted=5, poisoned=5)
     lines = output.lines()
-    (told,) = (line for line in lines if line.get("message") == "poisoned item")
-    assert told["level"] == "ERROR"
-    assert told["session"] == service.graph.telemetry.pseudonym(poisoned.id)
-    assert poisoned.id not in repr(lines)
-    assert next(line["Errors"] for line in lines if "Errors" in line) == [1]
+    told = [line for line in lines if line.get("message") == "poisoned item"]
+    assert {line["level"] for line in told} == {"ERROR"}
+    assert {line["session"] for line in told} == {service.graph.telemetry.pseudonym(o.id) for o in poisoned}
+    assert not any(owner.id in repr(lines) for owner in poisoned)
+    assert next(line["Errors"] for line in lines if "Errors" in line) == [5], "counted once, whatever the thread"
     assert _clean(service) == _run()
-    service.table.update(core_key(poisoned.id), Change({("status",): "pending"}))
+    for owner in poisoned:
+        service.table.update(core_key(owner.id), Change({("status",): "pending"}))
     clock.forward(3_600)
-    assert _clean(service)["expired"] == 1
-    assert len(others) == 5
+    assert _clean(service)["expired"] == 5
 
 
 def test_a_table_that_fails_stops_the_run_for_lambda_to_repeat(service: Service, clock: FakeClock) -> None:
@@ -190,6 +191,36 @@ def test_a_table_that_fails_stops_the_run_for_lambda_to_repeat(service: Service,
     table.down = True
     with pytest.raises(Unavailable):
         _clean(failing)
+
+
+def test_a_shard_that_is_throttled_keeps_the_others_counts(
+    service: Service, output: Output, clock: FakeClock
+) -> None:
+    """The hour is not done: the run says so, and the next one begins there."""
+    owners = [service.create(ttlSeconds=60) for _ in range(40)]
+    clock.forward(90)
+    hour, shard = clock() // HOUR, shard_of(owners[0].id, 16)
+    waiting = sum(shard_of(owner.id, 16) == shard for owner in owners)
+    output.lines()
+    run = _clean(_beside(service, _Throttled(service.table, f"{hour}#{shard:02d}")))
+    assert run == _run(
+        done=False, expired=40 - waiting, deleted=40 - waiting, lag=(clock() - hour * HOUR) // 1_000
+    )
+    metrics = output.metrics()
+    assert (metrics["SessionsExpired"], metrics["CleanupLagSeconds"]) == ([40 - waiting], [run["lag"]])
+    assert service.graph.expiry.reached() == hour - 1
+    assert _clean(service) == _run(expired=waiting, deleted=waiting)
+
+
+def test_a_page_that_cannot_be_read_counts_those_before_it(service: Service, clock: FakeClock) -> None:
+    """What is left has waited at most since the last one that was settled."""
+    small = service.another(CLEANUP_SHARDS="1")
+    for _ in range(PAGE + 20):
+        small.graph.sessions.create(session(now=clock(), ttlSeconds=60), {})
+    clock.forward(90)
+    table = _Throttled(service.table, f"{clock() // HOUR}#00", pages=1)
+    assert _clean(_beside(small, table)) == _run(done=False, expired=PAGE, deleted=PAGE, lag=30)
+    assert _clean(small) == _run(expired=20, deleted=20)
 
 
 def test_a_table_that_will_not_write_leaves_the_page_to_the_next_run(service: Service, clock: FakeClock) -> None:
@@ -204,6 +235,23 @@ def test_the_first_run_looks_back_two_days(service: Service, clock: FakeClock) -
     service.create(ttlSeconds=60)
     clock.forward(47 * 3_600)
     assert _clean(service)["expired"] == 1
+
+
+class _Throttled:
+    """A table that gives so many pages of a bucket of its index and no more."""
+
+    def __init__(self, table: Table, bucket: str, *, pages: int = 0) -> None:
+        self._table, self._bucket, self._pages = table, bucket, pages
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._table, verb)
+
+    def query_index(self, index: Index, pk: str, **how: Any) -> Page:
+        if pk == self._bucket:
+            self._pages -= 1
+            if self._pages < 0:
+                raise Throttled
+        return self._table.query_index(index, pk, **how)
 
 
 class _ReadOnly:
@@ -226,6 +274,19 @@ class _Times(Context):
 
     def get_remaining_time_in_millis(self) -> int:
         return next(self._times)
+
+
+def _one_expired(service: Service) -> tuple[Service, Owner]:
+    """Return a service on an empty table of one shard, and the owner of its only session, which has expired."""
+    one = Service(FakeClock(), service.secret, environment={"CLEANUP_SHARDS": "1"})
+    owner = one.create(ttlSeconds=60, data={"a": {}, "b": {}})
+    one.clock.forward(60)
+    return one, owner
+
+
+def _beside(service: Service, table: Any) -> Service:
+    """Return another container of the service, which sees its table so."""
+    return Service(service.clock, service.secret, table, environment=service.environment)
 
 
 def _clean(service: Service, times: list[int] | None = None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _ENCODER = JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False)
 
 
 class Telemetry:
-    """Logs and counts for one container."""
+    """Logs and counts for one container. Any thread may log; one alone counts, for no lock guards the sums."""
 
     def __init__(
         self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int, tracing: bool = False

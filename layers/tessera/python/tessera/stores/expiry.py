@@ -22,20 +22,37 @@ from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
 
 HOUR: Millis = HOUR_SECONDS * SECOND
 _TRANSACTION = 100
+_TO_BURY = (
+    "id",
+    "kind",
+    "status",
+    "version",
+    "createdAt",
+    "updatedAt",
+    "lastActivityAt",
+    "expiresAt",
+    "absoluteExpiresAt",
+    "idleSeconds",
+    "retentionSeconds",
+    "epoch",
+    "parts",
+    "buried",
+)
+"""What of a core decides its end and makes its tombstone; the rest may be 300 KB that anybody has filled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What became of a page of markers; `poisoned` holds session ids.
 
-    `left` counts those that another run or writer had at that moment: they are still to be settled.
+    `left` holds the markers of those that another run or writer had at that moment: they are still to be settled.
     """
 
     expired: int
     moved: int
     deleted: int
     poisoned: tuple[str, ...]
-    left: int = 0
+    left: tuple[Item, ...] = ()
 
 
 class Expiry:
@@ -52,23 +69,24 @@ class Expiry:
         """Bury the expired, delete what lies beside them, move the markers of the living and the unreadable.
 
         Safe to run twice, at once or after a crash: the tombstone is written under a condition, so that one
-        run alone counts a session, and deletions may repeat.
+        run alone counts a session, and deletions may repeat. No session is read whole, only what burying needs.
         """
-        ids = [session_of(marker["pk"]) for marker in markers]
-        found = self._table.get_many([key for i in ids for key in (core_key(i), child_key(i, MARKER))])
+        seen = {session_of(marker["pk"]): marker for marker in markers}
+        keys = [key for i in seen for key in (core_key(i), child_key(i, MARKER))]
+        found = self._table.get_many(keys, only=(*_TO_BURY, "aliases"))
         full_markers = [item for item in found if item["sk"] == MARKER]
         records, poisoned = _read(found)
         living = [record for record in records.values() if record.session.live(now)]
         spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
-        settled = set(ids) - poisoned - {record.id for record in living} - spent.lost
-        for record in living:
-            self._move(record.id, record.session.expires_at)
+        settled = seen.keys() - poisoned - {record.id for record in living} - spent.lost
+        moved = sum(self._move(seen[record.id], record.session.expires_at) for record in living)
         for session_id in poisoned:
-            self._move(session_id, now + HOUR)
+            self._move(seen[session_id], now + HOUR)
         done = [marker for marker in full_markers if session_of(marker["pk"]) in settled]
         with_children = [i for i in settled if i not in records or records[i].parts]
         deleted = sweep(self._table, done, with_children)
-        return Settled(spent.count, len(living), deleted, tuple(poisoned), len(spent.lost))
+        left = tuple(marker for i, marker in seen.items() if i in spent.lost)
+        return Settled(spent.count, moved, deleted, tuple(poisoned), left)
 
     def reached(self) -> int | None:
         """Return the hour from which there may be something to do; None before the first run."""
@@ -105,8 +123,9 @@ class Expiry:
             return {record.id for record in records}
         return set()
 
-    def _move(self, session_id: str, expires_at: Millis) -> None:
-        move_marker(self._table, session_id, expires_at, self.shards)
+    def _move(self, marker: Item, expires_at: Millis) -> bool:
+        session_id = session_of(marker["pk"])
+        return move_marker(self._table, session_id, expires_at, self.shards, _still_there(marker))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +151,19 @@ def hasten(table: Table, record: Record, shards: int, now: Millis) -> None:
     move_marker(table, record.id, at if record.session.live(now) else min(at, now), shards)
 
 
-def move_marker(table: Table, session_id: str, expires_at: Millis, shards: int) -> None:
-    """Put the marker into the hour of that expiry, if it is still there."""
+def move_marker(
+    table: Table, session_id: str, expires_at: Millis, shards: int, clauses: tuple[Clause, ...] = (PRESENT,)
+) -> bool:
+    """Put the marker into the hour of that expiry if the clauses hold, by default if it exists; return whether."""
     bucket = _bucket(expires_at // HOUR, shard_of(session_id, shards))
-    change = Change({(BY_EXPIRY.pk,): bucket, (BY_EXPIRY.sk,): expires_at}, clauses=(PRESENT,))
     try:
-        table.update(child_key(session_id, MARKER), change)
+        table.update(
+            child_key(session_id, MARKER),
+            Change({(BY_EXPIRY.pk,): bucket, (BY_EXPIRY.sk,): expires_at}, clauses=clauses),
+        )
     except Stale:
-        return  # the session was deleted meanwhile, and its marker with it
+        return False  # the session was deleted meanwhile, and its marker with it, or another moved it
+    return True
 
 
 def shard_of(session_id: str, shards: int) -> int:
@@ -162,10 +186,13 @@ def sweep(table: Table, markers: Sequence[Item], session_ids: Sequence[str]) -> 
 
 
 def _own_aliases(table: Table, markers: Sequence[Item]) -> list[Key]:
-    """Return the aliases that still name these sessions: after a crash one may have been given to another."""
-    own = {session_of(marker["pk"]) for marker in markers}
+    """Return the aliases that still name these sessions: after a crash one may have been given to another.
+
+    One that names nobody, or nothing that is an id, is somebody's to look at.
+    """
+    own = [session_of(marker["pk"]) for marker in markers]  # no set: what a poisoned one names may have no hash
     aliases = {alias_key(alias) for marker in markers for alias in marker.get("aliases", ())}
-    return [Key(item["pk"], item["sk"]) for item in table.get_many(list(aliases)) if item["id"] in own]
+    return [Key(item["pk"], item["sk"]) for item in table.get_many(list(aliases)) if item.get("id") in own]
 
 
 def _read(items: Sequence[Item]) -> tuple[Mapping[str, Record], set[str]]:
@@ -204,6 +231,16 @@ def _still_expiring(record: Record) -> tuple[Clause, ...]:
         Clause(("expiresAt",), "is", record.session.expires_at),
         Clause(("buried",), "absent"),
     )
+
+
+def _still_there(marker: Item) -> tuple[Clause, ...]:
+    """Decide the race of a clean-up that moves a marker with a writer that makes the session shorter.
+
+    The clean-up has seen the marker in the index and reads a session that lives for long. The writer brings the
+    expiry forward, then moves the marker to it. Whatever the clean-up has read of the two, the marker is no longer
+    where it was seen: we lose, rightly, and meet it in its new hour.
+    """
+    return (Clause((BY_EXPIRY.sk,), "is", marker[BY_EXPIRY.sk]),)
 
 
 def _bucket(hour: int, shard: int) -> str:
