@@ -48,7 +48,7 @@ class Telemetry:
         self, counters: Counters, clock: Clock, *, salt: str, flush_seconds: int, tracing: bool = False
     ) -> None:
         # Messages are names, never JSON to take apart; one encoder serves all lines.
-        self.log = Logger(json_deserializer=str, json_serializer=_ENCODER.encode)
+        self.log = Logger(json_deserializer=str, json_serializer=_ENCODER.encode, use_rfc3339=True)
         self._emf = AmazonCloudWatchEMFProvider()
         self._counters, self._clock = counters, clock
         self._salt, self._every = salt.encode(), flush_seconds * SECOND

@@ -36,18 +36,13 @@ class Access:
         target = self.target(session_id, Scope.SESSIONS_READ)
         return _own(self.caller, lambda: self.caller.admit(self.sessions.find(target)))
 
-    def change(self, session_id: str, decide: Decide, *, dead_too: bool = False) -> Record:
-        """Change the live session as `decide` says of what it is at that moment; honours If-Match.
-
-        With `dead_too` an expired session may be changed as well.
-        """
+    def change(self, session_id: str, decide: Decide) -> Record:
+        """Change the live session as `decide` says of what it is at that moment; honours If-Match."""
         target = self.target(session_id, Scope.SESSIONS_WRITE)
 
         def decide_now(record: Record) -> Change:
             now = self._clock()
-            self.caller.admit(record)
-            if not dead_too:
-                record.live(now)
+            self.caller.admit(record).live(now)
             self.check_version(record)
             return decide(record, now)
 
