@@ -20,6 +20,9 @@ SHARDS = 16
 HOURS = 3
 """Hours of the index over which the expired are spread."""
 
+_FAT = {f"k{number:04d}": "x" * 90 for number in range(2_500)}
+"""Metadata of 250 KB, which a browser may send."""
+
 _SPREAD = (HOURS - 1) * HOUR_SECONDS * SECOND
 _BATCH = 25
 _HEADERS = {
@@ -31,12 +34,14 @@ _HEADERS = {
 }
 
 
-def fill(url: str, table: str, expired: int, now: Millis) -> None:
+def fill(url: str, table: str, expired: int, now: Millis, *, fat: bool = False) -> None:
     """Write that many sessions that expired within the last two hours, and as many that live.
 
-    Each has its core and its marker; every third has a bucket of data too.
+    Each has its core and its marker; every third has a bucket of data too. The `fat` are as large as may be.
     """
     with_idle = checkout(now - 2 * _SPREAD, idle_seconds=HOUR_SECONDS)
+    if fat:
+        with_idle = replace(with_idle, session=with_idle.session.model_copy(update={"metadata": _FAT}))
     dead = (_copy(with_idle, now - 1 - _SPREAD * n // expired) for n in range(expired))
     live = (_copy(with_idle, now + _SPREAD * (n + expired) // expired) for n in range(expired))
     both = (record for pair in zip(dead, live, strict=True) for record in pair)
