@@ -2,8 +2,8 @@
 
 Both run on dynoxide, each in a fresh process whose peak memory is read at its end. Ours is the real handler, run
 until it has nothing left. Scan-and-delete is what the field writes: a Scan with a filter on the expiry, then for
-each session found a Query of its items and a DeleteItem for each of them. That one gets a sample of 5,000 among
-5,000, which favours it: a Scan reads the whole table, so its cost per session does not fall as the table grows.
+each session found a Query of its items and a DeleteItem for each of them, on boto3's resource. That one gets a
+sample of 5,000 among 5,000: the share of the living is the same, and so is what a session costs it.
 """
 
 import os

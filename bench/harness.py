@@ -41,7 +41,6 @@ class Outcome:
     name: str
     figures: Mapping[str, float]
     targets: Sequence[Target]
-    notes: str = ""
 
     def write(self, folder: Path = RESULTS) -> None:
         """Write the result file."""
@@ -54,7 +53,6 @@ class Outcome:
             "figures": dict(self.figures),
             "target": {target.figure: str(target) for target in self.targets},
             "reached": {target.figure: target.reached(self.figures) for target in self.targets},
-            "notes": self.notes,
         }
         (folder / f"{self.name}.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -68,13 +66,15 @@ class Outcome:
             print(f"  {figure:<44}{value:>12,.3f}  {verdict}".rstrip())
 
 
-def machine() -> dict[str, str | int]:
-    """Describe the machine, without anything that names it."""
+def machine() -> dict[str, str | float]:
+    """Describe the machine and how busy it was, without anything that names it."""
     return {
         "cores": os.cpu_count() or 0,
         "cpu": _described("/proc/cpuinfo", "model name") or platform.machine(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[2], 1),
+        "nice": os.nice(0),
     }
 
 
