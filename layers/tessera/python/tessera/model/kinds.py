@@ -46,12 +46,15 @@ class Kind(_Configured):
 
     `cache_seconds`: how old a read may be that L1 answers; 0 keeps the kind out of L1.
     `hot_retention_seconds`: how long an expired session stays as a tombstone that says so.
+    `hot_message_seconds`: how long a message stays in the table; the archive answers for it afterwards.
+    `archive_retention_seconds`: how long a conversation stays in the archive after its end.
     """
 
     idle_seconds: int = Field(ge=1)
     absolute_seconds: int = Field(ge=1)
     hot_retention_seconds: int = Field(default=DAY_SECONDS, ge=0)
-    archive_retention_seconds: int = Field(default=0, ge=0)
+    hot_message_seconds: int = Field(default=30 * DAY_SECONDS, ge=HOUR_SECONDS, le=30 * DAY_SECONDS)
+    archive_retention_seconds: int = Field(default=30 * DAY_SECONDS, ge=0)
     cache_seconds: int = Field(default=0, ge=0, le=2)
     flow: Flow | None = None
 
@@ -70,13 +73,11 @@ DEFAULTS: Mapping[str, Kind] = {
         idle_seconds=24 * HOUR_SECONDS,
         absolute_seconds=7 * DAY_SECONDS,
         hot_retention_seconds=7 * DAY_SECONDS,
-        archive_retention_seconds=30 * DAY_SECONDS,
         flow=_FUNNEL,
     ),
     "form": Kind(
         idle_seconds=24 * HOUR_SECONDS,
         absolute_seconds=30 * DAY_SECONDS,
-        archive_retention_seconds=30 * DAY_SECONDS,
         flow=Flow(steps=(1, 2, 3, 4)),
     ),
     "chat": Kind(
@@ -87,7 +88,6 @@ DEFAULTS: Mapping[str, Kind] = {
     "configurator": Kind(
         idle_seconds=7 * DAY_SECONDS,
         absolute_seconds=90 * DAY_SECONDS,
-        archive_retention_seconds=30 * DAY_SECONDS,
     ),
 }
 

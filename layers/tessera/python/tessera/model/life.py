@@ -149,4 +149,5 @@ def buried(record: Record, now: Millis) -> dict[str, Any]:
         absolute_expires_at=record.session.absolute_expires_at,
     )
     # It remembers its parts: the clean-up may crash before it has deleted them.
-    return replace(record, session=stone, refresh=None, claims={}, buried=True).attributes()
+    bare = replace(record, session=stone, refresh=None, claims={}, last_seq=0, spare_ids={}, buried=True)
+    return bare.attributes()

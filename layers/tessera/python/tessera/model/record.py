@@ -28,7 +28,8 @@ class Record:
 
     `epoch` grows at each revocation; a token of an earlier epoch is dead. `claims` go into access tokens.
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
-    only where there are some. `buried` marks a tombstone: all that the clean-up leaves of an expired session.
+    only where there are some. `last_seq` is the newest message of the open conversation, `spare_ids` holds where
+    the messages are whose ids found no room in the transaction of their batch. `buried` marks a tombstone: all that the clean-up leaves of an expired session.
     """
 
     session: Session
@@ -38,6 +39,8 @@ class Record:
     refresh: Refresh | None = None
     claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
     parts: tuple[str, ...] = ()
+    last_seq: int = 0
+    spare_ids: Mapping[str, Any] = field(default_factory=dict[str, Any])
     buried: bool = False
 
     @property
@@ -64,6 +67,10 @@ class Record:
         }
         if self.session.customer_id:
             hidden["customerId"] = self.session.customer_id
+        if self.last_seq:
+            hidden["lastSeq"] = self.last_seq
+        if self.spare_ids:
+            hidden["spareIds"] = dict(self.spare_ids)
         if self.buried:
             hidden["buried"] = True
         if self.refresh:
@@ -82,6 +89,8 @@ class Record:
                 refresh=_refresh(attributes),
                 claims=dict(attributes.get("claims", {})),
                 parts=tuple(attributes.get("parts", ())),
+                last_seq=_whole(attributes.get("lastSeq", 0)),
+                spare_ids=dict(attributes.get("spareIds", {})),
                 buried="buried" in attributes,
             )
         except (KeyError, TypeError, ValueError) as error:

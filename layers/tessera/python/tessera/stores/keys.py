@@ -4,8 +4,12 @@
     SESSION#<id>      CORE                 the session (`Record.attributes`); after its expiry, a tombstone
     SESSION#<id>      EXPIRY               the marker by which the clean-up finds it; no TTL, it goes last
     SESSION#<id>      DATA#<bucket>        {data, version, updatedAt}
+    SESSION#<id>      MSG#<conversation>#<seq>   a segment: the messages of one append, from that seq on
+    SESSION#<id>      MID#<messageId>      where the message with this id of a client is
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
+    CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
+    CONVERSATION#<session>  RANGE#<conversation>#<seq>  an archive object: the messages from that seq on
     ALIAS#<alias>     ALIAS                {id}: an id of a system that moved in
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
@@ -19,6 +23,8 @@ from tessera.stores.table import Key
 
 CORE = "CORE"
 MARKER = "EXPIRY"
+SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
+_DIGITS = 10
 CLEANUP = Key("CLEANUP", "STATE")
 
 
@@ -40,6 +46,41 @@ def child_key(session_id: str, name: str) -> Key:
 def core_key(session_id: str) -> Key:
     """Return the key of the session itself."""
     return child_key(session_id, CORE)
+
+
+def segment_key(session_id: str, conversation_id: str, seq: int) -> Key:
+    """Return the key of the segment that begins with that sequence number."""
+    return child_key(session_id, f"{SEGMENT}{conversation_id}#{seq:0{_DIGITS}}")
+
+
+def message_id_key(session_id: str, message_id: str) -> Key:
+    """Return the key under which a client's message id is known."""
+    return child_key(session_id, f"{MESSAGE_ID}{message_id}")
+
+
+def conversations(session_id: str) -> str:
+    """Return the partition of a session's conversations; it outlives the session's own."""
+    return f"CONVERSATION#{session_id}"
+
+
+def head_key(session_id: str, conversation_id: str) -> Key:
+    """Return the key of a conversation's head."""
+    return Key(conversations(session_id), f"{HEAD}{conversation_id}")
+
+
+def range_key(session_id: str, conversation_id: str, seq: int) -> Key:
+    """Return the key of the archive object that begins with that sequence number."""
+    return Key(conversations(session_id), f"{RANGE}{conversation_id}#{seq:0{_DIGITS}}")
+
+
+def conversation_of(key: Key) -> tuple[str, str]:
+    """Return the session and the conversation that a segment, a head or a range belongs to."""
+    return key.pk.partition("#")[2], key.sk.split("#")[1]
+
+
+def first_seq_of(key: Key) -> int:
+    """Return the sequence number with which a segment or a range begins."""
+    return int(key.sk.rpartition("#")[2])
 
 
 def alias_key(alias: str) -> Key:
