@@ -76,3 +76,24 @@ def test_what_is_not_asked_for_does_not_cross_the_wire(client: Any) -> None:
         assert by_key(table.get_many(KEYS[:10], only=["n"])) == [{**key._asdict(), "n": 1} for key in KEYS[:10]]
         assert len(sizes) == 3
         assert max(sizes) < 2_000
+
+
+def test_a_range_reads_no_more_than_is_asked_for(client: Any) -> None:
+    """Neither beyond the limit nor, without one, beyond the page from which the reader takes its last item."""
+    with new_table(client) as name:
+        for key in KEYS[:12]:
+            DynamoTable(client, name, Tiers()).transact([Put({**key._asdict(), "fat": "x" * 300_000})])
+        own, read = client_of(client.meta.endpoint_url), list[int]()
+        own.meta.events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["Count"]))
+        table = DynamoTable(own, name, Tiers())
+        assert len([*table.query_between("SESSION#x", KEYS[0].sk, KEYS[-1].sk, newest_first=True, limit=2)]) == 2
+        assert read == [2]
+        read.clear()
+        assert len([*table.query_between("SESSION#x", KEYS[0].sk, KEYS[-1].sk, limit=8)]) == 8
+        assert sum(read) == 8
+        assert len(read) > 1
+        read.clear()
+        lazily = iter(table.query_between("SESSION#x", KEYS[0].sk, KEYS[-1].sk))
+        assert read == []
+        assert next(lazily)["sk"] == KEYS[0].sk
+        assert len(read) == 1

@@ -6,10 +6,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tessera.errors import Cancelled, Stale
+from tessera.errors import Cancelled, Misconfigured, Stale
 from tessera.model.changes import Change, Clause, Operator
-from tessera.stores.table import ABSENT, BY_CUSTOMER, BY_EXPIRY, PRESENT, Index, Item, Key, Put, Table
+from tessera.stores.dynamodb import DynamoTable
+from tessera.stores.memory import MemoryTable
+from tessera.stores.table import (
+    ABSENT,
+    BY_CUSTOMER,
+    BY_EXPIRY,
+    PRESENT,
+    Index,
+    Item,
+    Key,
+    Put,
+    Table,
+    Update,
+    Write,
+)
+from tessera.stores.tiers import Tiers
 from tests.support.strategies import json_objects, json_values, same_json
+from tests.support.tables import new_table
 
 KEY = Key("SESSION#x", "CORE")
 ITEM = {**KEY._asdict(), "n": 1, "m": {"a": 1, "b": {"c": 2}}, "s": "x", "yes": True, "nothing": None, "l": [1]}
@@ -95,6 +111,41 @@ def test_a_partition_of_more_than_a_page_is_read_to_its_end(table: Table) -> Non
     for number in range(12):
         put(table, child(number, text="x" * 200_000))
     assert [item["sk"] for item in table.query("SESSION#x")] == [f"DATA#{number:04d}" for number in range(12)]
+
+
+BETWEEN = [
+    ("DATA#0002", "DATA#0004", [2, 3, 4]),
+    ("DATA#0002", "DATA#0002", [2]),
+    ("DATA#", "DATA#~", [0, 1, 2, 3, 4, 5]),
+    ("DATA#0004", "X", [4, 5]),
+    ("A", "DATA#0001", [0, 1]),
+    ("DATA#00015", "DATA#00025", [2]),
+    ("DATA#0006", "DATA#0009", []),
+    ("DATA#0004", "DATA#0002", []),
+]
+
+
+@pytest.mark.parametrize(("first", "last", "expected"), BETWEEN)
+def test_a_range_of_a_partition_has_both_its_ends(
+    table: Table, first: str, last: str, expected: list[int]
+) -> None:
+    put(table, *(child(number) for number in (3, 1, 0, 2, 5, 4)), {"pk": "SESSION#y", "sk": "DATA#0003"})
+    assert list(table.query_between("SESSION#x", first, last)) == [child(number) for number in expected]
+    backwards = table.query_between("SESSION#x", first, last, newest_first=True)
+    assert list(backwards) == [child(number) for number in reversed(expected)]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("limit", [0, 1, 5, 8, 10, 11, None])
+def test_a_limit_counts_all_that_comes_over_several_pages(
+    table: Table, newest_first: bool, limit: int | None
+) -> None:
+    """DynamoDB reads 1 MB at a time, here 3 items."""
+    for number in range(12):
+        put(table, child(number, text="x" * 300_000))
+    found = table.query_between("SESSION#x", "DATA#0001", "DATA#0010", newest_first=newest_first, limit=limit)
+    expected = range(10, 0, -1) if newest_first else range(1, 11)
+    assert [item["sk"] for item in found] == [f"DATA#{number:04d}" for number in expected[:limit]]
 
 
 def test_what_is_read_can_be_changed_without_changing_what_is_stored(table: Table) -> None:
@@ -233,6 +284,7 @@ def test_or_nothing_and_says_where_it_failed(table: Table) -> None:
     with pytest.raises(Cancelled) as cancelled:
         table.transact([Put(child(number), (ABSENT,)) for number in range(5)])
     assert cancelled.value.failed == {1, 3}
+    assert cancelled.value.found == {1: child(1, old=True), 3: child(3, old=True)}
     assert list(table.query("SESSION#x")) == [child(1, old=True), child(3, old=True)]
 
 
@@ -244,6 +296,72 @@ def test_a_put_replaces_the_whole_item_if_its_clauses_hold(table: Table) -> None
     assert table.get(KEY) == ITEM
     table.transact([Put(replaced, (Clause(("n",), "is", 1), Clause(("status",), "is not", "expired")))])
     assert table.get(KEY) == replaced
+
+
+def mixed(*, version: int, other: int = 7) -> list[Write]:
+    """Return puts and updates: of what is there, of what is not, with and without conditions."""
+    here, new = Key("SESSION#x", "DATA#0001"), Key("SESSION#x", "DATA#0002")
+    change = Change({("m", "a"): 5}, frozenset({("s",)}), (PRESENT, Clause(("n",), "is", version)), {("n",): 1})
+    return [
+        Update(KEY, change),
+        Put(child(3, text="new"), (ABSENT,)),
+        Update(new, Change({("a",): [None]}, add={("count",): 2})),
+        Update(here, Change({("l",): [1]}, clauses=(Clause(("other",), "is", other),))),
+        Put(child(4)),
+    ]
+
+
+def test_a_transaction_puts_and_updates_at_once(table: Table) -> None:
+    put(table, ITEM, child(1, other=7), child(4, old=True))
+    table.transact(mixed(version=1))
+    assert list(table.query("SESSION#x")) == [
+        {name: value for name, value in ITEM.items() if name != "s"} | {"n": 2, "m": {"a": 5, "b": {"c": 2}}},
+        child(1, other=7, l=[1]),
+        child(2, a=[None], count=2),
+        child(3, text="new"),
+        child(4),
+    ]
+
+
+def test_one_condition_stops_all_and_each_brings_its_evidence(table: Table) -> None:
+    """Of an item that must be there and is not, the evidence is None; where nothing failed there is none."""
+    before = [ITEM, child(1, other=7), child(4, old=True)]
+    put(table, *before)
+    with pytest.raises(Cancelled) as cancelled:
+        table.transact(mixed(version=2, other=8))
+    assert cancelled.value.failed == {0, 3}
+    assert cancelled.value.found == {0: ITEM, 3: child(1, other=7)}
+    missing = Update(Key("SESSION#x", "DATA#0009"), Change({("a",): 1}, clauses=(PRESENT,)))
+    with pytest.raises(Cancelled) as cancelled:
+        table.transact([missing, *mixed(version=1)])
+    assert (cancelled.value.failed, cancelled.value.found) == ({0}, {0: None})
+    assert list(table.query("SESSION#x")) == before
+
+
+def test_evidence_can_be_changed_without_changing_what_is_stored(table: Table) -> None:
+    put(table, ITEM)
+    with pytest.raises(Cancelled) as cancelled:
+        table.transact([Put(ITEM, (ABSENT,))])
+    found = cancelled.value.found[0]
+    assert found is not None
+    found["m"]["a"] = "changed"
+    assert table.get(KEY) == ITEM
+
+
+REFUSED: dict[str, list[Write]] = {
+    "empty": [],
+    "one item twice": [Put(ITEM), Update(KEY, Change({("a",): 1}))],
+    "over 100": [Put(child(number)) for number in range(101)],
+    "nothing to change": [Update(KEY, Change(clauses=(ABSENT,)))],
+}
+
+
+@pytest.mark.parametrize("writes", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_transaction_is_refused(fast_table: Table, writes: list[Write]) -> None:
+    """MiniStack takes them; AWS does not."""
+    with pytest.raises(Misconfigured):
+        fast_table.transact(writes)
+    assert list(fast_table.query("SESSION#x")) == []
 
 
 # --- indexes -----------------------------------------------------------------------------------------
@@ -331,3 +449,29 @@ def test_many_are_deleted_whether_they_are_there_or_not(table: Table) -> None:
     table.delete_many([Key("SESSION#x", f"DATA#{number:04d}") for number in range(90)])
     assert list(table.query("SESSION#x")) == [ITEM]
     table.delete_many([])
+
+
+# --- the same on DynamoDB and in memory --------------------------------------------------------------
+
+_sort_keys = st.text("AB#0é~\U0001f600", min_size=1, max_size=3)
+
+
+def test_ranges_are_the_same_in_memory(dynoxide_client: Any) -> None:
+    """Whatever the keys, bounds and limits."""
+    with new_table(dynoxide_client) as name:
+        tables: list[Table] = [MemoryTable(), DynamoTable(dynoxide_client, name, Tiers())]
+
+        @settings(max_examples=150)
+        @given(
+            st.sets(_sort_keys, max_size=12), _sort_keys, _sort_keys, st.booleans(), st.none() | st.integers(0, 9)
+        )
+        def same(keys: set[str], first: str, last: str, newest_first: bool, limit: int | None) -> None:
+            found = list[list[Item]]()
+            for table in tables:
+                for key in keys:
+                    table.update(Key("x", key), Change({("n",): key}))
+                found.append([*table.query_between("x", first, last, newest_first=newest_first, limit=limit)])
+                table.delete_many([Key("x", key) for key in keys])
+            assert found[0] == found[1]
+
+        same()

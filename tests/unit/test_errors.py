@@ -145,7 +145,8 @@ def test_an_invalid_request_points_at_its_places() -> None:
 
 def test_evidence_is_carried() -> None:
     assert Stale({"a": 1}).found == {"a": 1}
-    assert (Cancelled(frozenset({2})).failed, Cancelled(frozenset()).found) == ({2}, None)
+    cancelled = Cancelled(frozenset({1, 2}), {1: {"a": 1}, 2: None})
+    assert (cancelled.failed, cancelled.found) == ({1, 2}, {1: {"a": 1}, 2: None})
     assert PoisonedItem("ses_x").key == "ses_x"
     over = TooManyRequests("requests", limit=600, window=60, reset=7)
     assert over.members == {"policy": "requests", "limit": 600, "window": 60}

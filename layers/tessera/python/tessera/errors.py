@@ -15,7 +15,7 @@ TesseraError
 │   ├── InternalError        500 the answer to whatever is not in this tree
 │   └── Unavailable          503 Throttled · Contended · Unhealthy
 ├── Stale                        a condition did not hold; carries the item that was found instead
-│   └── Cancelled                the same for a transaction; carries the places of the writes that failed
+├── Cancelled                    the same for a transaction; carries what was found at which of its places
 ├── PoisonedItem                 a stored item that the model refuses; carries its key
 └── Misconfigured                the function refuses to start: settings, keys, tables, permissions
 
@@ -268,12 +268,15 @@ class Stale(TesseraError):
         self.found = found
 
 
-class Cancelled(Stale):
-    """A transaction whose conditions did not all hold; `failed` holds the places of those writes in it."""
+class Cancelled(TesseraError):
+    """A transaction whose conditions did not all hold.
 
-    def __init__(self, failed: frozenset[int]) -> None:
-        super().__init__(None)
-        self.failed = failed
+    `failed` holds the places of those writes in it; `found` what stood against each of them, None if no item did.
+    """
+
+    def __init__(self, failed: frozenset[int], found: Mapping[int, dict[str, Any] | None]) -> None:
+        super().__init__("conditions of a transaction did not hold")
+        self.failed, self.found = failed, found
 
 
 class PoisonedItem(TesseraError):

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
@@ -12,7 +12,7 @@ from tessera.errors import Cancelled, Contended, Stale, TesseraError, Throttled,
 from tessera.model.changes import Change, Clause
 from tessera.stores.attributes import decode_item, encode, encode_item
 from tessera.stores.expressions import Expressions
-from tessera.stores.table import Index, Item, Key, Page, Put
+from tessera.stores.table import Index, Item, Key, Page, Put, Write
 from tessera.stores.tiers import L2, Tiers
 
 _GET_BATCH, _WRITE_BATCH = 100, 25
@@ -48,19 +48,16 @@ class DynamoTable:
         expressions = Expressions()
         answer = self._call(
             "update_item",
-            TableName=self._name,
             Key=_encoded(key),
             **expressions.update(change),
-            **expressions.condition(change.clauses),
-            **expressions.placeholders(),
+            **self._condition(expressions, change.clauses),
             ReturnValues="ALL_NEW",
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
         return decode_item(answer["Attributes"])
 
-    def transact(self, puts: Sequence[Put]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
         """See Table."""
-        self._call("transact_write_items", TransactItems=[{"Put": self._put(put)} for put in puts])
+        self._call("transact_write_items", TransactItems=[self._write(write) for write in writes])
 
     def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterator[Item]:
         """See Table."""
@@ -69,14 +66,23 @@ class DynamoTable:
         if prefix:
             condition += f" AND begins_with({expressions.path(('sk',))}, {expressions.value(prefix)})"
         projection = _projection(expressions) if keys_only else {}
-        request = {"KeyConditionExpression": condition, "ConsistentRead": True} | projection
-        start: dict[str, Any] = {}
-        while True:
-            answer = self._call("query", TableName=self._name, **request, **expressions.placeholders(), **start)
-            yield from map(decode_item, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return self._read(KeyConditionExpression=condition, **projection, **expressions.placeholders())
+
+    def query_between(
+        self, pk: str, first: str, last: str, *, newest_first: bool = False, limit: int | None = None
+    ) -> Iterator[Item]:
+        """See Table."""
+        if first > last:
+            return iter(())  # DynamoDB calls such bounds invalid
+        expressions = Expressions()
+        sk, bounds = expressions.path(("sk",)), f"{expressions.value(first)} AND {expressions.value(last)}"
+        condition = f"{expressions.path(('pk',))} = {expressions.value(pk)} AND {sk} BETWEEN {bounds}"
+        return self._read(
+            limit,
+            KeyConditionExpression=condition,
+            ScanIndexForward=not newest_first,
+            **expressions.placeholders(),
+        )
 
     def query_index(
         self,
@@ -112,12 +118,9 @@ class DynamoTable:
         try:
             answer = self._call(
                 "delete_item",
-                TableName=self._name,
                 Key=_encoded(key),
-                **expressions.condition(clauses),
-                **expressions.placeholders(),
+                **self._condition(expressions, clauses),
                 ReturnValues="ALL_OLD",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except Stale as stale:
             if stale.found is None:
@@ -132,14 +135,32 @@ class DynamoTable:
             for _ in self._drained("batch_write_item", request, "UnprocessedItems"):
                 pass
 
-    def _put(self, put: Put) -> dict[str, Any]:
+    def _write(self, write: Write) -> dict[str, Any]:
         expressions = Expressions()
+        if isinstance(write, Put):
+            return {"Put": {"Item": encode_item(write.item), **self._condition(expressions, write.clauses)}}
+        what = {"Key": _encoded(write.key), **expressions.update(write.change)}
+        return {"Update": what | self._condition(expressions, write.clauses)}
+
+    def _condition(self, expressions: Expressions, clauses: Sequence[Clause]) -> dict[str, Any]:
+        """Return what every write says last: where, under which conditions, and that a failure brings evidence."""
         return {
             "TableName": self._name,
-            "Item": encode_item(put.item),
-            **expressions.condition(put.clauses),
+            **expressions.condition(clauses),
             **expressions.placeholders(),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+
+    def _read(self, limit: int | None = None, **request: Any) -> Iterator[Item]:
+        """Read a query page by page, each when the one before is used up; of all the items `limit` at most."""
+        while limit is None or limit > 0:
+            asked = request if limit is None else request | {"Limit": limit}
+            answer = self._call("query", TableName=self._name, ConsistentRead=True, **asked)
+            yield from map(decode_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            limit = None if limit is None else limit - len(answer["Items"])
 
     def _drained(self, operation: str, request: dict[str, Any], left: str) -> Iterable[Any]:
         """Repeat a batch until nothing of it is left unprocessed."""
@@ -179,15 +200,19 @@ def _meaning(error: ClientError) -> TesseraError:
     if code == "ConditionalCheckFailedException":
         return Stale(decode_item(response["Item"]) if "Item" in response else None)
     if code == "TransactionCanceledException":
-        return _cancelled([reason.get("Code", "None") for reason in response.get("CancellationReasons", ())])
+        return _cancelled(response.get("CancellationReasons", ()))
     return from_aws(code)
 
 
-def _cancelled(reasons: Sequence[str]) -> TesseraError:
+def _cancelled(reasons: Sequence[Mapping[str, Any]]) -> TesseraError:
     """A transaction ends for the first of these that is among its reasons."""
-    failed = frozenset(place for place, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+    codes = [reason.get("Code", "None") for reason in reasons]
+    failed = frozenset(place for place, code in enumerate(codes) if code == "ConditionalCheckFailed")
     if failed:
-        return Cancelled(failed)
-    if "TransactionConflict" in reasons:
+        items = {place: reasons[place].get("Item") for place in failed}
+        return Cancelled(failed, {place: decode_item(item) if item else None for place, item in items.items()})
+    if "TransactionConflict" in codes:
         return Contended()
-    return Throttled() if {"ThrottlingError", "ProvisionedThroughputExceeded"} & set(reasons) else Unavailable()
+    if {"ThrottlingError", "ProvisionedThroughputExceeded"} & set(codes):
+        return Throttled()
+    return from_aws("ValidationException") if "ValidationError" in codes else Unavailable()

@@ -5,9 +5,9 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any
 
-from tessera.errors import Cancelled, Stale
+from tessera.errors import Cancelled, Misconfigured, Stale
 from tessera.model.changes import Change, Clause, Operator, Path
-from tessera.stores.table import Index, Item, Key, Page, Put
+from tessera.stores.table import MAX_WRITES, Index, Item, Key, Page, Put, Update, Write
 
 _MISSING: Any = object()
 
@@ -47,25 +47,22 @@ class MemoryTable:
             found = self._items.get(key)
             if not _all_hold(found, change.clauses):
                 raise Stale(deepcopy(found))
-            item = deepcopy(found) if found else {"pk": key.pk, "sk": key.sk}
-            for path, value in change.assign.items():
-                _parent(item, path)[path[-1]] = deepcopy(value)
-            for path in change.remove:
-                _parent(item, path).pop(path[-1], None)
-            for path, amount in change.add.items():
-                parent = _parent(item, path)
-                parent[path[-1]] = parent.get(path[-1], 0) + amount
-            self._items[key] = item
+            self._items[key] = item = _changed(found, key, change)
             return deepcopy(item)
 
-    def transact(self, puts: Sequence[Put]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
         """See Table."""
+        _check(writes)
         with self._lock:
-            found = [self._items.get(_key(put.item)) for put in puts]
-            failed = frozenset(place for place, put in enumerate(puts) if not _all_hold(found[place], put.clauses))
+            found = [self._items.get(write.key) for write in writes]
+            failed = frozenset(
+                place for place, write in enumerate(writes) if not _all_hold(found[place], write.clauses)
+            )
             if failed:
-                raise Cancelled(failed)
-            self._items.update({_key(put.item): deepcopy(put.item) for put in puts})
+                raise Cancelled(failed, {place: deepcopy(found[place]) for place in failed})
+            self._items.update(
+                {write.key: _written(item, write) for item, write in zip(found, writes, strict=True)}
+            )
 
     def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
         """See Table."""
@@ -74,6 +71,14 @@ class MemoryTable:
             if keys_only:
                 return [{"pk": key.pk, "sk": key.sk} for key in keys]
             return [deepcopy(self._items[key]) for key in keys]
+
+    def query_between(
+        self, pk: str, first: str, last: str, *, newest_first: bool = False, limit: int | None = None
+    ) -> Iterable[Item]:
+        """See Table."""
+        with self._lock:
+            keys = sorted(key for key in self._items if key.pk == pk and first <= key.sk <= last)
+            return [deepcopy(self._items[key]) for key in (keys[::-1] if newest_first else keys)[:limit]]
 
     def query_index(
         self,
@@ -118,8 +123,31 @@ class MemoryTable:
             self.delete(key)
 
 
-def _key(item: Item) -> Key:
-    return Key(item["pk"], item["sk"])
+def _check(writes: Sequence[Write]) -> None:
+    """Refuse what DynamoDB refuses, so that no test passes here alone."""
+    changes = [write.change for write in writes if isinstance(write, Update)]
+    if not (
+        0 < len(writes) <= MAX_WRITES
+        and len({write.key for write in writes}) == len(writes)
+        and all(change.assign or change.remove or change.add for change in changes)
+    ):
+        raise Misconfigured("no transaction that a table takes")
+
+
+def _written(found: Item | None, write: Write) -> Item:
+    return deepcopy(write.item) if isinstance(write, Put) else _changed(found, write.key, write.change)
+
+
+def _changed(found: Item | None, key: Key, change: Change) -> Item:
+    item = deepcopy(found) if found else {"pk": key.pk, "sk": key.sk}
+    for path, value in change.assign.items():
+        _parent(item, path)[path[-1]] = deepcopy(value)
+    for path in change.remove:
+        _parent(item, path).pop(path[-1], None)
+    for path, amount in change.add.items():
+        parent = _parent(item, path)
+        parent[path[-1]] = parent.get(path[-1], 0) + amount
+    return item
 
 
 def _same(found: Any, value: Any) -> bool:

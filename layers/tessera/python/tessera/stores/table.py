@@ -42,6 +42,31 @@ class Put:
     item: Item
     clauses: tuple[Clause, ...] = ()
 
+    @property
+    def key(self) -> Key:
+        """The key of the item."""
+        return Key(self.item["pk"], self.item["sk"])
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change of one item as a part of a transaction; it must change something."""
+
+    key: Key
+    change: Change
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The conditions of the change."""
+        return self.change.clauses
+
+
+type Write = Put | Update
+"""What a transaction consists of."""
+
+MAX_WRITES = 100
+"""How many writes a transaction may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -78,18 +103,28 @@ class Table(Protocol):
         """
         ...
 
-    def transact(self, puts: Sequence[Put]) -> None:
-        """Write all (at most 100) or none.
+    def transact(self, writes: Sequence[Write]) -> None:
+        """Write all (1 to `MAX_WRITES`, each to another item) or none. Updates do what `update` does.
 
         Raises:
-            Cancelled: with the places of the puts whose clauses do not hold.
+            Cancelled: clauses do not hold; with the places of those writes and the items that are there.
             Contended: another transaction holds one of the items.
+            Misconfigured: the table refuses such a transaction, e.g. one that is empty or names an item twice.
 
         """
         ...
 
     def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
         """Return the items of a partition whose sort key begins so, in its order."""
+        ...
+
+    def query_between(
+        self, pk: str, first: str, last: str, *, newest_first: bool = False, limit: int | None = None
+    ) -> Iterable[Item]:
+        """Return the items of a partition with first <= sk <= last, in the order of sk or backwards.
+
+        They are read as they are taken, page by page; of all, `limit` at most, and no more than those is read.
+        """
         ...
 
     def query_index(
