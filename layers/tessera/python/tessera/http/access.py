@@ -7,9 +7,10 @@ from tessera.model.caller import Caller, Scope
 from tessera.model.changes import Change
 from tessera.model.clock import Clock, Millis
 from tessera.model.record import Record
-from tessera.stores.sessions import SessionStore
+from tessera.stores.sessions import Decision, SessionStore
 
 type Decide = Callable[[Record, Millis], Change]
+type DecideAll = Callable[[Record, Millis], Decision]
 
 
 class Access:
@@ -38,15 +39,19 @@ class Access:
 
     def change(self, session_id: str, decide: Decide) -> Record:
         """Change the live session as `decide` says of what it is at that moment; honours If-Match."""
+        return self.change_with(session_id, lambda record, now: (decide(record, now), ()))
+
+    def change_with(self, session_id: str, decide: DecideAll) -> Record:
+        """Change it and write other items with it, all or nothing; honours If-Match."""
         target = self.target(session_id, Scope.SESSIONS_WRITE)
 
-        def decide_now(record: Record) -> Change:
+        def decide_now(record: Record) -> Decision:
             now = self._clock()
             self.caller.admit(record).live(now)
             self.check_version(record)
             return decide(record, now)
 
-        return _own(self.caller, lambda: self.sessions.change(target, decide_now))
+        return _own(self.caller, lambda: self.sessions.change_with(target, decide_now))
 
     def delete(self, session_id: str) -> None:
         """Delete the session; honours If-Match.

@@ -4,6 +4,7 @@ Paths are tuples of attribute names from the item's root; values are plain JSON.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,3 +38,22 @@ class Change:
             (*self.clauses, *(clause for clause in other.clauses if clause not in self.clauses)),
             {**self.add, **other.add},
         )
+
+
+def applied(attributes: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """Return what the change makes of the attributes, as a table would; its clauses are not looked at."""
+    made = deepcopy(dict(attributes))
+    for path, value in change.assign.items():
+        _parent(made, path)[path[-1]] = deepcopy(value)
+    for path in change.remove:
+        _parent(made, path).pop(path[-1], None)
+    for path, amount in change.add.items():
+        parent = _parent(made, path)
+        parent[path[-1]] = parent.get(path[-1], 0) + amount
+    return made
+
+
+def _parent(attributes: dict[str, Any], path: Path) -> dict[str, Any]:
+    for name in path[:-1]:
+        attributes = attributes[name]
+    return attributes

@@ -14,7 +14,7 @@ from tessera.model.changes import Change
 from tessera.model.clock import SECOND, Clock, Millis
 from tessera.model.kinds import Kind
 from tessera.model.record import Record
-from tessera.stores.sessions import SessionStore
+from tessera.stores.sessions import Decision, SessionStore
 from tessera.stores.tiers import L1, Tiers
 
 CAPACITY = 1_000
@@ -73,6 +73,11 @@ class CachedSessions:
         """See SessionStore."""
         self._held.pop(session_id, None)
         return self._keep(self._behind.change(session_id, decide))
+
+    def change_with(self, session_id: str, decide: Callable[[Record], Decision]) -> Record:
+        """See SessionStore."""
+        self._held.pop(session_id, None)
+        return self._keep(self._behind.change_with(session_id, decide))
 
     def data(self, session_id: str) -> dict[str, Any]:
         """See SessionStore."""

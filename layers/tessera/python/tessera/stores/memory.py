@@ -6,7 +6,7 @@ from threading import RLock
 from typing import Any
 
 from tessera.errors import Cancelled, Misconfigured, Stale
-from tessera.model.changes import Change, Clause, Operator, Path
+from tessera.model.changes import Change, Clause, Operator, Path, applied
 from tessera.stores.table import MAX_WRITES, Index, Item, Key, Page, Put, Update, Write
 
 _MISSING: Any = object()
@@ -139,15 +139,7 @@ def _written(found: Item | None, write: Write) -> Item:
 
 
 def _changed(found: Item | None, key: Key, change: Change) -> Item:
-    item = deepcopy(found) if found else {"pk": key.pk, "sk": key.sk}
-    for path, value in change.assign.items():
-        _parent(item, path)[path[-1]] = deepcopy(value)
-    for path in change.remove:
-        _parent(item, path).pop(path[-1], None)
-    for path, amount in change.add.items():
-        parent = _parent(item, path)
-        parent[path[-1]] = parent.get(path[-1], 0) + amount
-    return item
+    return applied(found or key._asdict(), change)
 
 
 def _same(found: Any, value: Any) -> bool:
@@ -173,9 +165,3 @@ def _at(item: Any, path: Path) -> Any:
     for name in path:
         item = item.get(name, _MISSING) if isinstance(item, dict) else _MISSING  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return item  # pyright: ignore[reportUnknownVariableType]
-
-
-def _parent(item: Item, path: Path) -> Item:
-    for name in path[:-1]:
-        item = item[name]
-    return item

@@ -16,20 +16,24 @@ from tessera.errors import (
     Stale,
     Unavailable,
 )
-from tessera.model.changes import Change, Clause, Path
+from tessera.model.changes import Change, Clause, Path, applied
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
 from tessera.stores.attributes import size
 from tessera.stores.expiry import hasten, marker, sweep
 from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
-from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table
+from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update, Write
 
 MAX_PAGE_BYTES = 3_000_000
 """What the sessions of a page may have together; Lambda's answers end at 6 MB of JSON."""
 
 TRIES = 12
 """How often a decision is taken anew because another writer came first."""
+
+
+type Decision = tuple[Change, Sequence[Write]]
+"""What a session becomes, and the writes of other items without which it must not."""
 
 
 class SessionStore(Protocol):
@@ -78,6 +82,19 @@ class SessionStore(Protocol):
 
         Raises:
             SessionNotFound, and whatever `decide` raises.
+            Contended: others came first at every try.
+
+        """
+        ...
+
+    def change_with(self, session_id: str, decide: Callable[[Record], Decision]) -> Record:
+        """Change the session and write other items in the same transaction; decide anew as `change` does.
+
+        Also a condition of another item that does not hold makes it decide anew: `decide` reads that item itself.
+
+        Raises:
+            SessionNotFound, and whatever `decide` raises.
+            ContentTooLarge: one of the items would be over the limit.
             Contended: others came first at every try.
 
         """
@@ -157,16 +174,23 @@ class Sessions:
 
     def change(self, session_id: str, decide: Callable[[Record], Change]) -> Record:
         """See SessionStore."""
+        return self.change_with(session_id, lambda record: (decide(record), ()))
+
+    def change_with(self, session_id: str, decide: Callable[[Record], Decision]) -> Record:
+        """See SessionStore."""
         record = self.find(session_id)
         for _ in range(TRIES):
-            change = decide(record) | Change(clauses=(PRESENT,), add={("version",): 1})
+            change, others = decide(record)
+            change |= Change(clauses=(PRESENT,), add={("version",): 1})
             _check_size(_size_after(record.attributes(), change))
             try:
-                changed = Record.of(self._table.update(core_key(record.id), change))
+                changed = self._written(record, change, others)
             except Stale as stale:
                 if stale.found is None:
                     raise SessionNotFound from stale
                 record = Record.of(stale.found)
+            except Contended:
+                record = self.find(record.id)
             else:
                 now = self._clock()
                 if changed.session.expires_at < record.session.expires_at or not changed.session.live(now):
@@ -174,6 +198,30 @@ class Sessions:
                         hasten(self._table, changed, self._shards, now)
                 return changed
         raise Contended
+
+    def _written(self, record: Record, change: Change, others: Sequence[Write]) -> Record:
+        """Write the change, and the others with it; return what the session became.
+
+        A transaction returns nothing. So it goes by the version that the decision saw: another writer that came
+        first makes it fail, and what it makes of that version is known without reading it.
+
+        Raises:
+            Stale: with the session that is there now.
+            Contended: the session is as it was, and another item is not as the decision saw it.
+
+        """
+        if not others:
+            return Record.of(self._table.update(core_key(record.id), change))
+        for write in others:
+            _check_size(size(write.item) if isinstance(write, Put) else 0)
+        change |= Change(clauses=(Clause(("version",), "is", record.session.version),))
+        try:
+            self._table.transact([Update(core_key(record.id), change), *others])
+        except Cancelled as cancelled:
+            if 0 in cancelled.failed:
+                raise Stale(cancelled.found[0]) from cancelled
+            raise Contended from cancelled
+        return Record.of(applied(record.attributes(), change))
 
     def data(self, session_id: str) -> dict[str, Any]:
         """See SessionStore."""
