@@ -1,16 +1,19 @@
-"""A table on every engine: in memory, on MiniStack, on dynoxide."""
+"""A table on every engine: in memory, on MiniStack, on dynoxide. A bucket in memory and on MiniStack."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from tessera.stores.bucket import Bucket, MemoryBucket
 from tessera.stores.counters import Counters
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.expiry import Expiry
 from tessera.stores.memory import MemoryTable
+from tessera.stores.s3 import S3Bucket
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Table
 from tessera.stores.tiers import Tiers
@@ -20,13 +23,13 @@ from tests.support.tables import new_table
 SHARDS = 4
 
 
-def client_of(url: str) -> Any:
-    """Return a DynamoDB client that repeats nothing, so that no test passes at the second try.
+def client_of(url: str, service: str = "dynamodb") -> Any:
+    """Return a client that repeats nothing, so that no test passes at the second try.
 
     Like that of the functions it leaves it to the service to judge the parameters.
     """
     return boto3.client(
-        "dynamodb",
+        service,
         endpoint_url=url,
         region_name="eu-central-1",
         aws_access_key_id="local",
@@ -43,6 +46,11 @@ def dynoxide_client(dynoxide: str) -> Any:
 @pytest.fixture(scope="session")
 def ministack_client(ministack: str) -> Any:
     return client_of(ministack)
+
+
+@pytest.fixture(scope="session")
+def s3_client(ministack: str) -> Any:
+    return client_of(ministack, "s3")
 
 
 @pytest.fixture(params=["ministack", "dynoxide"])
@@ -70,6 +78,24 @@ def _table(request: pytest.FixtureRequest, engine: str) -> Generator[Table]:
     client = request.getfixturevalue(f"{engine}_client")
     with new_table(client) as name:
         yield DynamoTable(client, name, Tiers(), sleep=lambda _: None)
+
+
+@pytest.fixture
+def new_bucket(s3_client: Any) -> str:
+    """The name of an empty bucket in S3."""
+    name = f"tessera-{uuid4().hex}"
+    s3_client.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": s3_client.meta.region_name}
+    )
+    return name
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    """An empty bucket in memory, and in MiniStack's S3."""
+    if request.param == "memory":
+        return MemoryBucket()
+    return S3Bucket(request.getfixturevalue("s3_client"), request.getfixturevalue("new_bucket"), Tiers())
 
 
 @pytest.fixture

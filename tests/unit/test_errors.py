@@ -33,12 +33,24 @@ CALLED = {
         "PutItem",  # by Powertools' idempotency
     ],
     "secretsmanager": ["GetSecretValue"],
+    "s3": ["GetObject", "PutObject", "ListObjectsV2", "DeleteObjects"],
 }
-CAUGHT_WHERE_THE_CONDITION_IS_SET = {"ConditionalCheckFailedException", "TransactionCanceledException"}
+CAUGHT_WHERE_THE_CONDITION_IS_SET = {
+    *["ConditionalCheckFailedException", "TransactionCanceledException"],
+    *["NoSuchKey", "PreconditionFailed"],
+}
 # Every AWS service may answer these, though no model lists them (the "Common Errors" of the API references).
 COMMON = {
     *["AccessDeniedException", "ExpiredTokenException", "InternalFailure", "RequestTimeout", "ServiceUnavailable"],
     *["ThrottlingException", "UnrecognizedClientException", "ValidationException"],
+}
+# S3 models few of its errors; these are what its list of error codes has for reading, writing, listing, deleting.
+OF_S3 = {
+    *["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "BadDigest", "EntityTooLarge"],
+    *["ConditionalRequestConflict", "ExpiredToken", "InternalError", "InvalidAccessKeyId", "InvalidArgument"],
+    *["InvalidObjectState", "InvalidRequest", "KeyTooLongError", "MalformedXML", "MethodNotAllowed"],
+    *["NoSuchBucket", "NoSuchKey", "OperationAborted", "PermanentRedirect", "PreconditionFailed"],
+    *["RequestTimeout", "ServiceUnavailable", "SignatureDoesNotMatch", "SlowDown"],
 }
 
 
@@ -170,16 +182,18 @@ def test_every_error_that_an_operation_may_answer_is_translated(service: str) ->
 
 def test_the_common_errors_are_translated() -> None:
     assert COMMON - AWS_ERRORS.keys() == set()
+    assert OF_S3 - CAUGHT_WHERE_THE_CONDITION_IS_SET - AWS_ERRORS.keys() == set()
 
 
 def test_what_a_condition_decided_is_not_in_the_table() -> None:
     assert not CAUGHT_WHERE_THE_CONDITION_IS_SET & AWS_ERRORS.keys()
 
 
-def test_the_list_of_operations_is_what_the_store_calls() -> None:
-    source = (ROOT / "layers/tessera/python/tessera/stores/dynamodb.py").read_text()
-    called = set(re.findall(r'_(?:call|drained)\(\s*"([a-z_]+)"', source))
-    assert {name.title().replace("_", "") for name in called} == set(CALLED["dynamodb"]) - {"PutItem"}
+@pytest.mark.parametrize("store", ["dynamodb", "s3"])
+def test_the_list_of_operations_is_what_the_store_calls(store: str) -> None:
+    source = (ROOT / f"layers/tessera/python/tessera/stores/{store}.py").read_text()
+    called = set(re.findall(r'_(?:call|drained)\(\s*"([a-z0-9_]+)"', source))
+    assert {name.title().replace("_", "") for name in called} == set(CALLED[store]) - {"PutItem"}
 
 
 @pytest.mark.parametrize("code", [*AWS_ERRORS, "SomethingNew", ""])

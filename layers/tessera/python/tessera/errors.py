@@ -291,10 +291,10 @@ class Misconfigured(TesseraError):
     """The function refuses to start, or its permissions or tables are not as deployed."""
 
 
-# botocore's error code → what it means to us. Two codes are absent on purpose: the stores catch
-# ConditionalCheckFailedException and TransactionCanceledException where they set the condition, because only
-# there is it known what the condition decided. tests/unit/test_errors.py proves the table complete against
-# the SDK's own service models.
+# botocore's error code → what it means to us. Four codes are absent on purpose: the stores catch
+# ConditionalCheckFailedException, TransactionCanceledException and PreconditionFailed where they set the
+# condition and NoSuchKey where they ask for the key, because only there is it known what was decided.
+# tests/unit/test_errors.py proves the table complete against the SDK's own service models.
 AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     # Busy: the same request may work in a moment.
     "ProvisionedThroughputExceededException": Throttled,
@@ -307,6 +307,8 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "TransactionConflictException": Contended,
     "TransactionInProgressException": Contended,
     "ReplicatedWriteConflictException": Contended,
+    "ConditionalRequestConflict": Contended,
+    "OperationAborted": Contended,
     "IdempotentParameterMismatchException": Contended,
     # Down: AWS, or the way to it.
     "InternalServerError": Unavailable,
@@ -318,8 +320,11 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "DecryptionFailure": Unavailable,
     "RequestTimeout": Unavailable,
     "ExpiredTokenException": Unavailable,
-    # Too much for one item.
+    "ExpiredToken": Unavailable,
+    "BadDigest": Unavailable,
+    # Too much for one item or object.
     "ItemCollectionSizeLimitExceededException": ContentTooLarge,
+    "EntityTooLarge": ContentTooLarge,
     # Deployed wrongly: no retry helps.
     "AccessDeniedException": Misconfigured,
     "ResourceNotFoundException": Misconfigured,
@@ -329,6 +334,22 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "ValidationException": Misconfigured,
     "InvalidParameterException": Misconfigured,
     "InvalidRequestException": Misconfigured,
+    "NoSuchBucket": Misconfigured,
+    "AccessDenied": Misconfigured,
+    "AllAccessDisabled": Misconfigured,
+    "InvalidAccessKeyId": Misconfigured,
+    "SignatureDoesNotMatch": Misconfigured,
+    "AuthorizationHeaderMalformed": Misconfigured,
+    "PermanentRedirect": Misconfigured,
+    "MethodNotAllowed": Misconfigured,
+    "InvalidArgument": Misconfigured,
+    "InvalidRequest": Misconfigured,
+    "MalformedXML": Misconfigured,
+    "KeyTooLongError": Misconfigured,
+    "InvalidObjectState": Misconfigured,  # a rule of the bucket has moved the object to where it cannot be read
+    "EncryptionTypeMismatch": Misconfigured,
+    "InvalidWriteOffset": Misconfigured,  # of appending, which we do not do
+    "TooManyParts": Misconfigured,  # same
 }
 
 
