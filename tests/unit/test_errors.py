@@ -33,6 +33,7 @@ CALLED = {
         "PutItem",  # by Powertools' idempotency
     ],
     "secretsmanager": ["GetSecretValue"],
+    "firehose": ["PutRecordBatch"],
     "s3": ["GetObject", "PutObject", "ListObjectsV2", "DeleteObjects"],
 }
 CAUGHT_WHERE_THE_CONDITION_IS_SET = {
