@@ -118,16 +118,16 @@ ready: $(addsuffix /.stamp,$(ENVIRONMENTS)) node_modules/.stamp
 	@python3 -m venv .tessera/tools/uv || { echo "python3 makes no environments here: apt-get install python3-venv"; exit 1; }
 	.tessera/tools/uv/bin/pip install --quiet --require-hashes -r requirements/uv.txt
 
-# $(1) the environment's folder, $(2) its hashed requirement file, $(3) a folder to have on its path
+# $(1) the environment's folder, $(2) its hashed requirement file, $(3) folders to have on its path
 define environment
 $(1)/.stamp: $(2) .python-version | $(UV)
 	@echo "installing $(2) into $(1)"
 	@$$(UV) venv --quiet --clear $(1) || { echo "uv finds no Python $$$$(cat .python-version): pyenv install $$$$(cat .python-version)"; exit 1; }
 	@$$(UV) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
-	@$(if $(3),echo $(3) >$(1)/lib/python3.13/site-packages/ours.pth)
+	@$(if $(3),printf '%s\n' $(3) >$(1)/lib/python3.13/site-packages/ours.pth)
 	@touch $$@
 endef
-$(eval $(call environment,.venv,requirements/dev.txt,$(CURDIR)/layers/tessera/python))
+$(eval $(call environment,.venv,requirements/dev.txt,$(CURDIR)/layers/tessera/python $(CURDIR)/client/python/src))
 $(eval $(call environment,.tessera/engines/ministack,requirements/ministack.txt))
 $(eval $(call environment,.tessera/engines/runtime,requirements/runtime.txt))
 $(eval $(call environment,.tessera/tools/sam,requirements/sam.txt))
@@ -139,7 +139,7 @@ node_modules/.stamp: package.json package-lock.json
 	@touch $@
 
 lock: | $(UV) ## renew the hashed requirement files from their .in files
-	@for file in layers/vendor/requirements $(patsubst %.in,%,$(wildcard requirements/*.in)); do \
+	@for file in layers/vendor/requirements layers/vendor/parquet $(patsubst %.in,%,$(wildcard requirements/*.in)); do \
 	  $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.13 --universal \
 	    --custom-compile-command "make lock" $$file.in -o $$file.txt; done
 

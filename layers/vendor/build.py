@@ -1,7 +1,7 @@
 # noqa: INP001  a script of the layer, not a package
-"""Build the vendor layer: install the hashed requirements for one architecture, trim, compile.
+"""Build a layer of third-party packages: install hashed requirements for one architecture, trim, compile.
 
-    python3.13 build.py TARGET [x86_64|arm64]
+    python3.13 build.py REQUIREMENTS TARGET [x86_64|arm64]
 
 Runs inside the copy of this folder that `sam build` makes, so it needs nothing but itself, uv and
 Python 3.13. What is trimmed, and why, is docs/decisions/0004-what-the-layer-build-trims.md.
@@ -23,9 +23,9 @@ HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 """Lambda's python3.13 runs on Amazon Linux 2023, glibc 2.34: wheels up to manylinux_2_34 load there."""
 
-SERVICES = {"dynamodb", "s3", "secretsmanager", "sts", "xray"}
-"""The AWS services whose models stay; botocore carries those of all, 20 MB of JSON. Functions call the
-first three, credential providers call sts, and the X-Ray SDK makes an xray client when imported."""
+SERVICES = {"athena", "dynamodb", "firehose", "s3", "secretsmanager", "sts", "xray"}
+"""The AWS services whose models stay; botocore carries those of all, 20 MB of JSON. Functions call all but
+two: credential providers call sts, and the X-Ray SDK makes an xray client when imported."""
 
 UNUSED = (
     "bin",  # console scripts
@@ -34,11 +34,21 @@ UNUSED = (
     "cffi",  # cryptography loads _cffi_backend; the rest compiles bindings
     "pycparser",  # same
     "wrapt-stubs",
+    "pyarrow/include",  # for those who compile against it
+    "pyarrow/includes",
+    "pyarrow/src",
 )
-UNUSED_FILES = ("*.pyi", "py.typed", "*.c", "*.h", "examples-1.json")
+UNUSED_FILES = (
+    *("*.pyi", "py.typed", "*.c", "*.h", "examples-1.json"),
+    *("*.pyx", "*.pxi", "*.pxd"),  # what pyarrow was compiled from
+    *("libarrow_flight.so*", "libarrow_python_flight.so*", "_flight.*"),  # pyarrow's network protocol, 32 MB
+    *("libarrow_s3.so*", "_s3fs.*", "_gcsfs.*", "_azurefs.*", "_hdfs.*"),  # its file systems; we have boto3
+    *("libarrow_python*.so", "libarrow_python*.so.*.*"),  # copies under names that only a linker looks for
+    *("_pyarrow_cpp_tests.*",),
+)
 
 
-def install(target: Path, architecture: str) -> None:
+def install(requirements: Path, target: Path, architecture: str) -> None:
     """Install the requirements, every file checked against its hash, wheels only."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
@@ -47,7 +57,7 @@ def install(target: Path, architecture: str) -> None:
     command += ["--link-mode", "copy", "--python", sys.executable]
     command += ["--python-version", "3.13", "--python-platform", PLATFORMS[architecture]]
     subprocess.run(  # noqa: S603  the command is built from constants
-        [*command, "--target", str(target), "-r", str(HERE / "requirements.txt")], check=True
+        [*command, "--target", str(target), "-r", str(requirements)], check=True
     )
 
 
@@ -55,8 +65,8 @@ def trim(target: Path) -> None:
     """Delete what no function reads."""
     for path in UNUSED:
         shutil.rmtree(target / path, ignore_errors=True)
-    for model in (target / "botocore" / "data").iterdir():
-        if model.is_dir() and model.name not in SERVICES:
+    for model in (target / "botocore" / "data").glob("*/"):
+        if model.name not in SERVICES:
             shutil.rmtree(model)
     for folder in [*target.glob("*.dist-info"), *target.rglob("__pycache__"), *target.rglob("tests")]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,12 +83,13 @@ def slim_models(target: Path) -> None:
         packed.unlink()
     for model in data.rglob("service-*.json"):
         _rewrite(model, _parsed(model.read_text()))
-    endpoints = json.loads((data / "endpoints.json").read_text())
-    for partition in endpoints["partitions"]:
-        partition["services"] = {
-            name: service for name, service in partition["services"].items() if name in SERVICES
-        }
-    _rewrite(data / "endpoints.json", endpoints)
+    for file in data.glob("endpoints.json"):
+        endpoints = json.loads(file.read_text())
+        for partition in endpoints["partitions"]:
+            partition["services"] = {
+                name: service for name, service in partition["services"].items() if name in SERVICES
+            }
+        _rewrite(file, endpoints)
 
 
 def _parsed(text: str) -> Any:
@@ -110,11 +121,11 @@ def compile_all(target: Path) -> None:
 
 def main() -> None:
     """Build the layer's `python` folder."""
-    target = Path(sys.argv[1])
+    requirements, target = HERE / sys.argv[1], Path(sys.argv[2])
     host = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    architecture = sys.argv[2] if len(sys.argv) > 2 else host  # noqa: PLR2004
+    architecture = sys.argv[3] if len(sys.argv) > 3 else host  # noqa: PLR2004
     target.mkdir(parents=True, exist_ok=True)
-    install(target, architecture)
+    install(requirements, target, architecture)
     trim(target)
     slim_models(target)
     compile_all(target)

@@ -10,7 +10,7 @@ import pytest
 from tests.template.reading import ROOT, TEMPLATE, Template, parse
 
 FILES = sorted((ROOT / "functions").glob("*/*.py"))
-CONTEXTS = ["sessions", "tokens", "lifecycle", "operations"]
+CONTEXTS = ["sessions", "tokens", "conversations", "activity", "insights", "lifecycle", "operations"]
 MAY_IMPORT = {"tessera", "pydantic", "aws_lambda_powertools", *sys.stdlib_module_names}
 
 

@@ -35,6 +35,10 @@ SETTINGS = Settings.of(
     {
         "TABLE_NAME": "tessera-test",
         "KEYS_SECRET": "keys",
+        "ARCHIVE_BUCKET": "archive",
+        "ANALYTICS_BUCKET": "analytics",
+        "ARCHIVE_BUCKET": "archive",
+        "ANALYTICS_BUCKET": "analytics",
         "ISSUER": "tessera-test",
         "AUDIENCE": "tessera",
         "LOG_SALT": "salt",

@@ -13,15 +13,16 @@ _WATCHED = {
     "AWS/DynamoDB ReadThrottleEvents",
     "AWS/DynamoDB WriteThrottleEvents",
     "AWS/SQS ApproximateNumberOfMessagesVisible",
+    "AWS/Firehose DeliveryToS3.DataFreshness",
     "Tessera CleanupLagSeconds",
 }
 
 
 def alarms_watch_what_matters(template: Template) -> list[str]:
-    """Errors, throttles, latency, dead letters, clean-up lag; iterator age once a function reads a stream."""
-    reads_streams = any(function.events(*STREAMS) for function in template.functions())
+    """Errors, throttles, latency, dead letters, lags; the iterator age of each function that reads a stream."""
+    readers = [function.logical_id for function in template.functions() if function.events(*STREAMS)]
     watched = {metric for _, alarm in _alarms(template) for metric in _metrics(alarm)}
-    wanted = _WATCHED | ({"AWS/Lambda IteratorAge"} if reads_streams else set())
+    wanted = _WATCHED | {f"AWS/Lambda IteratorAge of {reader}" for reader in readers}
     return [f"no alarm watches {metric}" for metric in sorted(wanted - watched)]
 
 
@@ -44,12 +45,14 @@ BREAKS: Breaks = {
                 "TableThrottlesAlarm": "AWS/DynamoDB ReadThrottleEvents",
                 "DeadLettersAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible",
                 "CleanupLagAlarm": "Tessera CleanupLagSeconds",
+                "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
+                "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",
             }.items()
         ),
         (put("LatencyAlarm.ExtendedStatistic", "p50"), "no alarm watches AWS/ApiGateway Latency p99"),
         (
             put("LifecycleCleanupFunction.Events.Changes", {"Type": "DynamoDB", "Properties": {}}),
-            "no alarm watches AWS/Lambda IteratorAge",
+            "no alarm watches AWS/Lambda IteratorAge of LifecycleCleanupFunction",
         ),
     ),
     alarms_notify: (
@@ -64,10 +67,11 @@ def _alarms(template: Template) -> Iterable[tuple[str, Json]]:
 
 
 def _metrics(alarm: Json) -> Iterable[str]:
-    """Yield namespace, metric and percentile of each metric that an alarm watches."""
+    """Yield namespace, metric, and percentile or function of each metric that an alarm watches."""
     for query in alarm.get("Metrics", ()):
         if "MetricStat" in query:
             metric = query["MetricStat"]["Metric"]
-            yield f"{metric['Namespace']} {metric['MetricName']}"
+            functions = [d["Value"]["Ref"] for d in metric["Dimensions"] if d["Name"] == "FunctionName"]
+            yield " of ".join([f"{metric['Namespace']} {metric['MetricName']}", *functions])
     if "MetricName" in alarm:
         yield f"{alarm['Namespace']} {alarm['MetricName']} {alarm.get('ExtendedStatistic', '')}".strip()

@@ -6,9 +6,16 @@ from tests.template.breaking import Breaks, drop, drop_resource, put
 from tests.template.reading import Function, Template, text
 
 _GATEWAY_SECONDS = 29
+_STREAM_SECONDS = 86_400
 _ASYNCHRONOUS = ("Schedule", "ScheduleV2", "EventBridgeRule", "CloudWatchEvent", "S3", "SNS", "IoTRule")
 _SCHEDULES = ("Schedule", "ScheduleV2")
 STREAMS = ("DynamoDB", "Kinesis")
+_PATIENT = {
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    "BisectBatchOnFunctionError": True,
+    "StartingPosition": "TRIM_HORIZON",
+}
+"""One bad record fails alone, and what was written before the function came is read too."""
 
 type Problems = Callable[[Function], Iterable[str]]
 
@@ -143,6 +150,18 @@ BREAKS: Breaks = {
             put("LifecycleCleanupFunction.Events.Changes", {"Type": "DynamoDB", "Properties": {}}),
             "has a stream without an on-failure destination",
         ),
+        (
+            drop("ConversationsArchiveFunction.Events.Changes.Properties.FunctionResponseTypes"),
+            "has a stream with FunctionResponseTypes None",
+        ),
+        (
+            put("InsightsRecordFunction.Events.Changes.Properties.StartingPosition", "LATEST"),
+            "has a stream with StartingPosition 'LATEST'",
+        ),
+        (
+            put("InsightsRecordFunction.Events.Changes.Properties.MaximumRecordAgeInSeconds", -1),
+            "retries for longer than the stream keeps records",
+        ),
     ),
 }
 
@@ -186,3 +205,8 @@ def _lost(function: Function) -> Iterable[str]:
     for stream in function.events(*STREAMS):
         if not stream.get("DestinationConfig", {}).get("OnFailure"):
             yield "has a stream without an on-failure destination"
+        for name, value in _PATIENT.items():
+            if stream.get(name) != value:
+                yield f"has a stream with {name} {stream.get(name)!r}"
+        if not 0 < stream.get("MaximumRecordAgeInSeconds", -1) < _STREAM_SECONDS:
+            yield "retries for longer than the stream keeps records"

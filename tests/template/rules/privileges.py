@@ -10,6 +10,8 @@ from tests.template.reading import Function, Json, Template, strings
 _SUSPICIOUS = re.compile(r"SECRET|PASSWORD|TOKEN|PRIVATE|CREDENTIAL|API_?KEY", re.IGNORECASE)
 _KEY_MATERIAL = re.compile(r"-----BEGIN|AKIA[0-9A-Z]{16}|\beyJ[\w-]{8,}\.|[A-Fa-f0-9]{40,}|[\w+/]{48,}={0,2}")
 _TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+_OBJECTS = re.compile(r"\$\{(Archive|Analytics)\.Arn\}(/\w+)+/\*")
+"""The objects under a prefix of one bucket: the one wildcard that resources may have."""
 
 
 def functions_have_least_privilege(template: Template) -> list[str]:
@@ -62,6 +64,8 @@ BREAKS: Breaks = {
             _find_session(Resource={"Fn::Sub": "${Table.Arn}/index/*"}),
             "has a wildcard among the resources of",
         ),
+        (_find_session(Resource={"Fn::Sub": "${Archive.Arn}/*"}), "has a wildcard among the resources of"),
+        (_find_session(Resource={"Fn::Sub": "${Archive.Arn}/*/a"}), "has a wildcard among the resources of"),
         (_find_session(NotAction="dynamodb:DeleteTable"), "grants by exception in FindSession"),
         (_find_session(Condition={}), "names no partitions of the table in FindSession"),
         (
@@ -102,7 +106,7 @@ def _excess(statement: Json) -> Iterable[str]:
         yield f"grants by exception in {sid}"
     if any("*" in action for action in _listed(statement.get("Action", "*"))):
         yield f"has a wildcard among the actions of {sid}"
-    if any("*" in part for part in strings(resources)):
+    if any("*" in part and not _OBJECTS.fullmatch(part) for part in strings(resources)):
         yield f"has a wildcard among the resources of {sid}"
     if _TABLE in resources and not _partitions(statement):
         yield f"names no partitions of the table in {sid}"
