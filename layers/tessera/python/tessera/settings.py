@@ -20,6 +20,8 @@ class Settings(BaseModel):
 
     table_name: Annotated[str, Field(min_length=1)]
     keys_secret: Annotated[str, Field(min_length=1)]
+    archive_bucket: Annotated[str, Field(min_length=1)]
+    analytics_bucket: Annotated[str, Field(min_length=1)]
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
     allowed_origins: Annotated[tuple[str, ...], _list] = ()
@@ -32,7 +34,10 @@ class Settings(BaseModel):
     tracing: Literal["on", "off"] = "off"
     metrics_flush_seconds: Annotated[int, Field(ge=0)] = 10
     store_timeout_seconds: Annotated[float, Field(gt=0)] = 1
+    facts_stream: str = ""
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
+    athena_workgroup: str = ""
+    glue_database: str = ""
 
     @staticmethod
     def of(environment: Mapping[str, str]) -> "Settings":

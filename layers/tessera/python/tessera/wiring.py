@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from tessera.errors import Unavailable
+from tessera.errors import Misconfigured, Unavailable
 from tessera.model.clock import Clock, system_clock
 from tessera.model.kinds import Kind, kinds
 from tessera.settings import Settings
+from tessera.stores.bucket import Bucket
 from tessera.stores.cache import CachedSessions
 from tessera.stores.counters import Counters
 from tessera.stores.expiry import Expiry
@@ -21,12 +22,19 @@ from tessera.stores.tiers import Tiers
 from tessera.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from tessera.model.ulids import Ulids
+    from tessera.stores.activity import Activities
+    from tessera.stores.facts import Facts
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
 
 KEYS_MAX_AGE = 300
 """Seconds for which a container trusts the key ring that it has."""
+
+
+def _no_bucket(name: str) -> Bucket:
+    raise Misconfigured(f"nothing here opens the bucket {name}")
 
 
 @dataclass
@@ -39,6 +47,7 @@ class Graph:
     fetch_keys: Callable[[bool], str]
     clock: Clock = system_clock
     client: Any = None
+    open_bucket: Callable[[str], Bucket] = _no_bucket
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
@@ -52,6 +61,39 @@ class Graph:
         if not any(kind.cache_seconds for kind in self.kinds.values()):
             return sessions
         return CachedSessions(sessions, self.kinds, self.clock, self.tiers)
+
+    @cached_property
+    def activity(self) -> "Activities":
+        """What lies beside sessions of their activity."""
+        from tessera.stores.activity import Activities  # noqa: PLC0415 - its models cost a cold start
+
+        return Activities(self.table)
+
+    @cached_property
+    def new_ulid(self) -> "Ulids":
+        """The source of ids that sort by time."""
+        from tessera.model.ulids import Ulids  # noqa: PLC0415 - few functions make any
+
+        return Ulids(self.clock)
+
+    @cached_property
+    def facts(self) -> "Facts":
+        """Where facts go for analysis; tests put another one here."""
+        from tessera.stores.firehose import FirehoseFacts  # noqa: PLC0415 - few functions tell any
+
+        settings = self.settings
+        make = partial(_client, "firehose", settings.store_timeout_seconds)
+        return FirehoseFacts(make, settings.facts_stream, self.tiers)
+
+    @cached_property
+    def archive_bucket(self) -> Bucket:
+        """The archive of conversations, and what of them is too large for the table."""
+        return self.open_bucket(self.settings.archive_bucket)
+
+    @cached_property
+    def analytics_bucket(self) -> Bucket:
+        """Messages and facts as analysts read them."""
+        return self.open_bucket(self.settings.analytics_bucket)
 
     @cached_property
     def expiry(self) -> Expiry:
@@ -137,7 +179,25 @@ def on_lambda() -> Graph:
         tiers=tiers,
         fetch_keys=_Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
         client=client,
+        open_bucket=_S3(tiers, settings.store_timeout_seconds).bucket,
     )
+
+
+class _S3:
+    """The buckets of a container behind one client, which is made when the first of them is opened."""
+
+    def __init__(self, tiers: Tiers, timeout: float) -> None:
+        self._tiers, self._timeout = tiers, timeout
+
+    @cached_property
+    def _client(self) -> Any:
+        return _client("s3", self._timeout)
+
+    def bucket(self, name: str) -> Bucket:
+        """Open a bucket; whether it is there shows at its first use."""
+        from tessera.stores.s3 import S3Bucket  # noqa: PLC0415 - only functions with buckets pay for it
+
+        return S3Bucket(self._client, name, self._tiers)
 
 
 class _Secret:
@@ -162,7 +222,7 @@ class _Secret:
             raise Unavailable("The keys cannot be read") from error
 
 
-def _client(service: Literal["dynamodb", "secretsmanager"], timeout: float) -> Any:
+def _client(service: Literal["dynamodb", "firehose", "s3", "secretsmanager"], timeout: float) -> Any:
     """Make a client that gives up after two tries of `timeout` seconds.
 
     A request makes three calls at most; when AWS does not answer, all of them must end within the function's ten
@@ -176,7 +236,7 @@ def _client(service: Literal["dynamodb", "secretsmanager"], timeout: float) -> A
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": 2},
         tcp_keepalive=True,
-        max_pool_connections=16,
+        max_pool_connections=32,  # the threads of a clean-up or of a bucket's `get_many`, and who calls beside them
         parameter_validation=False,  # our requests are of one shape; the service validates them anyway
         user_agent="tessera",  # botocore's own is put together anew twice a call, a tenth of its time
     )

@@ -92,21 +92,6 @@ class Session(Model):
         return self.customer.customer_id if self.customer else None
 
 
-def _absent(part: object) -> bool:
-    return part is None
-
-
-class SessionWithParts(Session):
-    """A session with the parts that `include` asked for; those that are absent are left out."""
-
-    data: dict[str, Stored] | None = Field(
-        default=None, exclude_if=_absent, description="With include=data: by bucket."
-    )
-    degraded: bool | None = Field(
-        default=None, exclude_if=_absent, description="True when L1 stands in for a failing table."
-    )
-
-
 class SessionPage(Model):
     """Sessions of a customer, newest first; `cursor` leads to the next page, null at the end."""
 

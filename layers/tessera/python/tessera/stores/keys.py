@@ -6,6 +6,8 @@
     SESSION#<id>      DATA#<bucket>        {data, version, updatedAt}
     SESSION#<id>      MSG#<conversation>#<seq>   a segment: the messages of one append, from that seq on
     SESSION#<id>      MID#<messageId>      where the message with this id of a client is
+    SESSION#<id>      ACT#<ulid>           {type: "cart", actions}: the cart actions of one request
+    SESSION#<id>      VIEWS                {views, version}: the last views
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
@@ -25,6 +27,7 @@ CORE = "CORE"
 MARKER = "EXPIRY"
 SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
+ACTIONS, VIEWS = "ACT#", "VIEWS"
 CLEANUP = Key("CLEANUP", "STATE")
 
 

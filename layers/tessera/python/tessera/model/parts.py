@@ -1,0 +1,59 @@
+"""What lies beside a session, as it is shown; apart, since sessions/get alone needs all of it."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from tessera.model.clock import Moment
+from tessera.model.session import Model, Session, Stored
+
+
+class Action(StrEnum):
+    """What happens to a cart."""
+
+    CART_INITIALIZED = "cart_initialized"
+    ITEM_ADDED = "item_added"
+    ITEM_REMOVED = "item_removed"
+
+
+class CartAction(Model):
+    """A cart action; its id sorts by the time at which it was recorded."""
+
+    id: str
+    cart_id: str
+    action: Action
+    details: Stored | None = None
+    at: Moment
+
+
+ShownView = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"type": "object", "properties": {"productId": {"type": "string"}}, "required": ["productId"]}),
+]
+"""A view as it was sent: a product, and fields of the shop's own."""
+
+
+class Activity(Model):
+    """The newest 100 cart actions and the last 10 views, newest first."""
+
+    cart_actions: list[CartAction]
+    views: list[ShownView]
+
+
+def _absent(part: object) -> bool:
+    return part is None
+
+
+class SessionWithParts(Session):
+    """A session with the parts that `include` asked for; those that are absent are left out."""
+
+    data: dict[str, Stored] | None = Field(
+        default=None, exclude_if=_absent, description="With include=data: by bucket."
+    )
+    activity: Activity | None = Field(
+        default=None, exclude_if=_absent, description="With include=activity: newest first."
+    )
+    degraded: bool | None = Field(
+        default=None, exclude_if=_absent, description="True when L1 stands in for a failing table."
+    )

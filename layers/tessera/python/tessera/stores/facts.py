@@ -1,0 +1,139 @@
+"""Facts: what happened, as lines of JSON for analysis. Sessions and customers are in them as pseudonyms alone.
+
+At least once: a fact may be told twice, with the same id; questions count ids, not lines.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from tessera.errors import PoisonedItem
+from tessera.model.clock import Millis
+from tessera.stores.activity import CART
+from tessera.stores.attributes import AttributeValue, decode_item
+from tessera.stores.keys import ACTIONS, CORE
+from tessera.stores.table import Item
+
+type Pseudonym = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened at a moment.
+
+    `id` is the same at each telling. `name` is the kind of a session, the action on a cart, the name of an
+    event. `details` is a JSON text.
+    """
+
+    fact: Literal["session", "cart", "event"]
+    id: str
+    session: str | None
+    customer: str | None
+    at_ms: Millis
+    name: str
+    cart: str | None = None
+    details: str = "{}"
+
+    def line(self) -> str:
+        """Return the fact as a line of JSON, with its end."""
+        return compact(asdict(self)) + "\n"
+
+
+class Facts(Protocol):
+    """Where facts go."""
+
+    def put(self, facts: Sequence[Fact]) -> None:
+        """Tell them all.
+
+        Raises:
+            Throttled, Unavailable: some may have been told, not all were; telling them again does no harm.
+            Misconfigured: there is no such place, or no right to it.
+
+        """
+        ...
+
+
+class MemoryFacts:
+    """Implements `Facts` by keeping their lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def put(self, facts: Sequence[Fact]) -> None:
+        """See Facts."""
+        self.lines += [fact.line() for fact in facts]
+
+
+def facts_of(image: dict[str, AttributeValue], pseudonym: Pseudonym) -> list[Fact]:
+    """Return what an item that the table's stream tells of as new means: a session, or actions on a cart.
+
+    Raises:
+        PoisonedItem: it cannot be read.
+
+    """
+    try:
+        item = decode_item(image)
+        sk = item["sk"]
+        if sk == CORE:
+            return [_session(item, pseudonym)]
+        return list(_actions(item, pseudonym)) if sk.startswith(ACTIONS) and item["type"] == CART else []
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PoisonedItem("a record of the stream") from error
+
+
+def _session(item: Item, pseudonym: Pseudonym) -> Fact:
+    session = pseudonym(_text(item["id"]))
+    details = {name: item[name] for name in ("amount", "currency") if name in item}
+    return Fact(
+        fact="session",
+        id=session,
+        session=session,
+        customer=_customer(item.get("customerId"), pseudonym),
+        at_ms=_whole(item["createdAt"]),
+        name=_text(item["kind"]),
+        cart=cart_of(item.get("cartId")),
+        details=compact(details),
+    )
+
+
+def _actions(item: Item, pseudonym: Pseudonym) -> Iterator[Fact]:
+    session = pseudonym(_text(item["pk"]).removeprefix("SESSION#"))
+    customer = _customer(item.get("customer"), pseudonym)
+    for action in item["actions"]:
+        yield Fact(
+            fact="cart",
+            id=_text(action["id"]),
+            session=session,
+            customer=customer,
+            at_ms=_whole(action["at"]),
+            name=_text(action["action"]),
+            cart=cart_of(action["cartId"]),
+            details=compact(action.get("details") or {}),
+        )
+
+
+def cart_of(cart_id: str | None) -> str | None:
+    """Return the id of a cart without what follows its `?`: in Shopify's ids that is the key which opens it."""
+    return cart_id if cart_id is None else _text(cart_id).partition("?")[0]
+
+
+def compact(value: Any) -> str:
+    """Return JSON without blanks."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _customer(customer_id: str | None, pseudonym: Pseudonym) -> str | None:
+    return pseudonym(_text(customer_id)) if customer_id else None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("not a whole number")
+    return value
