@@ -75,6 +75,8 @@ def environment(endpoint: str, table: str, **more: str) -> dict[str, str]:
         **CREDENTIALS,
         "TABLE_NAME": table,
         "KEYS_SECRET": "none",
+        "ARCHIVE_BUCKET": "none",
+        "ANALYTICS_BUCKET": "none",
         "ISSUER": "bench",
         "AUDIENCE": "tessera",
         "LOG_SALT": "bench",

@@ -18,7 +18,7 @@ from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, pa
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Item, Key, Put, Table
 from tests.contract.conftest import SHARDS
-from tests.support.fakes import START, Crash, CrashingTable, FakeClock, InterruptedTable
+from tests.support.fakes import START, Crash, CrashingStore, FakeClock, InterruptedStore
 from tests.support.records import session
 
 NOW = START + 3 * HOUR
@@ -249,7 +249,7 @@ def test_a_run_that_comes_second_counts_nothing_and_leaves_the_rest_to_the_first
     records = made(store, 3, data={"a": {}})
     markers, counted = due(first), list[int]()
     half = markers[:2]
-    second = InterruptedTable(table, "transact", lambda: counted.append(first.settle(half, NOW).expired))
+    second = InterruptedStore(table, "transact", lambda: counted.append(first.settle(half, NOW).expired))
     settled = Expiry(second, SHARDS).settle(markers, NOW)
     assert (counted, settled.expired) == ([2], 1)
     clean(first)
@@ -261,7 +261,7 @@ def test_a_session_that_is_extended_meanwhile_lives(table: Table, expiry: Expiry
     """By a writer whose clock is a little behind; the others of the page are settled all the same."""
     (record,), (other,) = made(sessions), made(sessions)
     before = record.session.expires_at - 1
-    extend = InterruptedTable(
+    extend = InterruptedStore(
         table, "transact", lambda: sessions.change(record.id, lambda found: extended(found, 4 * 3_600, before))
     )
     settled = Expiry(extend, SHARDS).settle(due(expiry), NOW)
@@ -285,7 +285,7 @@ def test_a_session_that_is_shortened_while_its_marker_moves_is_due_at_its_new_ti
         sessions.change(record.id, lambda found: extended(found, 30, now))
 
     between = TornTable(table, shorten) if place == "between its two reads" else None
-    before = InterruptedTable(table, "update", shorten)
+    before = InterruptedStore(table, "update", shorten)
     assert Expiry(between or before, SHARDS).settle(due(expiry, now), now) == Settled(0, 0, 0, poisoned=())
     assert due(expiry, now) == []
     assert ids(due(expiry, now + 30 * SECOND)) == [record.id]
@@ -299,7 +299,7 @@ def test_a_page_that_another_transaction_holds_is_left_for_later_and_said_to_be(
         raise Contended
 
     records = made(sessions, 2, data={"a": {}})
-    settled = Expiry(InterruptedTable(table, "transact", held), SHARDS).settle(due(expiry), NOW)
+    settled = Expiry(InterruptedStore(table, "transact", held), SHARDS).settle(due(expiry), NOW)
     assert (settled.expired, settled.deleted, [*settled.left]) == (0, 0, due(expiry))
     assert {record.id for record in records} == set(ids(due(expiry)))
     assert clean(expiry).expired == 2
@@ -319,7 +319,7 @@ def test_a_crash_anywhere_leaves_nothing_behind(
         table.delete(core_key(swept.id))
         counted, crashed = 0, False
         try:
-            counted = Expiry(CrashingTable(table, call, after=after), SHARDS).settle(due(expiry), NOW).expired
+            counted = Expiry(CrashingStore(table, call, after=after), SHARDS).settle(due(expiry), NOW).expired
         except Crash:
             crashed = True
         counted += clean(expiry).expired
@@ -345,7 +345,7 @@ def test_a_deletion_that_crashed_anywhere_is_finished_by(
         alias = f"legacy-{call}"
         (record,), crashed = made(store, aliases=[alias], data={"a": {}, "b": {}}), False
         try:
-            Sessions(CrashingTable(table, call), clock, SHARDS).delete(record.id)
+            Sessions(CrashingStore(table, call), clock, SHARDS).delete(record.id)
         except Crash:
             crashed = True
         if again == "the deletion":

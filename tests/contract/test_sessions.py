@@ -28,7 +28,7 @@ from tessera.stores.keys import alias_key, child_key, core_key, partition
 from tessera.stores.sessions import TRIES, Sessions
 from tessera.stores.table import Key, Put, Table
 from tests.contract.conftest import SHARDS
-from tests.support.fakes import START, FakeClock, InterruptedTable
+from tests.support.fakes import START, FakeClock, InterruptedStore
 from tests.support.records import session
 from tests.support.strategies import json_objects, same_json
 
@@ -279,7 +279,7 @@ def test_a_session_that_is_deleted_meanwhile_is_not_made_again(table: Table, clo
     store = Sessions(table, clock, SHARDS)
     made = session()
     store.create(made, {})
-    late = Sessions(InterruptedTable(table, "update", lambda: store.delete(made.id)), clock, SHARDS)
+    late = Sessions(InterruptedStore(table, "update", lambda: store.delete(made.id)), clock, SHARDS)
     with pytest.raises(SessionNotFound):
         patch(late, made.id, metadata={"a": 1})
     assert table.get(core_key(made.id)) is None
@@ -291,7 +291,7 @@ def test_a_session_that_is_buried_meanwhile_is_not_revived(table: Table, clock: 
     store.create(made, {})
     bury = Change({("status",): "expired"})
     late = Sessions(
-        InterruptedTable(table, "update", lambda: table.update(core_key(made.id), bury)), clock, SHARDS
+        InterruptedStore(table, "update", lambda: table.update(core_key(made.id), bury)), clock, SHARDS
     )
     with pytest.raises(SessionExpired):
         late.change(made.id, lambda record: touched(record.live(clock()), clock()))
@@ -345,7 +345,7 @@ def test_a_revocation_and_a_refresh_at_once_leave_no_token(table: Table, clock: 
     store = Sessions(table, clock, SHARDS)
     made = session(kind="chat")
     store.create(made, {})
-    revoke = InterruptedTable(
+    revoke = InterruptedStore(
         table, "update", lambda: store.change(made.id, lambda record: revoked(record, clock()))
     )
     token = Presented(0, "hash-0", genuine=True)
@@ -422,7 +422,7 @@ def test_an_index_that_lags_lists_nothing_that_is_gone_or_anothers(table: Table,
         store.change(over.id, lambda record: extended(record, 1, START))
         clock.forward(2)
 
-    behind = Sessions(InterruptedTable(table, "get_many", meanwhile), clock, SHARDS)
+    behind = Sessions(InterruptedStore(table, "get_many", meanwhile), clock, SHARDS)
     assert [record.id for record in behind.of_customer("c-1", 10)[0]] == [kept.id]
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 from local.openapi.handlers import load
 from local.paths import EVENTS, FUNCTIONS
 from tessera.settings import Settings
+from tessera.stores.bucket import Bucket, MemoryBucket
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Table
-from tessera.stores.tiers import L2, Tiers
+from tessera.stores.tiers import L2, L3, Tiers
 from tessera.tokens.cookie import NAME
 from tessera.wiring import Graph
 from tests.functions.documented import undocumented
@@ -26,6 +27,8 @@ from tests.support.fakes import FakeClock, FakeSecret
 ENVIRONMENT = {
     "TABLE_NAME": "tessera-test",
     "KEYS_SECRET": "tessera-test-keys",
+    "ARCHIVE_BUCKET": "tessera-test-archive",
+    "ANALYTICS_BUCKET": "tessera-test-analytics",
     "ISSUER": "tessera-test",
     "AUDIENCE": "tessera",
     "ALLOWED_ORIGINS": "https://shop.example,http://localhost:*",
@@ -78,16 +81,16 @@ class Context:
         return self.milliseconds
 
 
-class TimedTable:
-    """A table whose time counts to L2, as DynamoDB's does."""
+class TimedStore:
+    """A table or bucket whose time counts to its tier, as that of DynamoDB and S3 does."""
 
-    def __init__(self, table: Table, tiers: Tiers) -> None:
-        self._table, self._tiers = table, tiers
+    def __init__(self, store: Table | Bucket, tiers: Tiers, tier: str) -> None:
+        self._store, self._tiers, self._tier = store, tiers, tier
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            with self._tiers.timed(L2):
-                return getattr(self._table, verb)(*arguments, **options)
+            with self._tiers.timed(self._tier):
+                return getattr(self._store, verb)(*arguments, **options)
 
         return call
 
@@ -111,27 +114,34 @@ class Service:
     table: Table = field(default_factory=MemoryTable)
     client: Any = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    archive_bucket: Bucket = field(default_factory=MemoryBucket)
+    analytics_bucket: Bucket = field(default_factory=MemoryBucket)
 
     def __post_init__(self) -> None:
         self._handlers: dict[str, Any] = {}
 
     @cached_property
     def graph(self) -> Graph:
-        tiers = Tiers()
+        settings, tiers = Settings.of({**ENVIRONMENT, **self.environment}), Tiers()
+        buckets = {
+            settings.archive_bucket: self.archive_bucket,
+            settings.analytics_bucket: self.analytics_bucket,
+        }
         graph = Graph(
-            settings=Settings.of({**ENVIRONMENT, **self.environment}),
-            table=TimedTable(self.table, tiers),
+            settings=settings,
+            table=TimedStore(self.table, tiers, L2),
             tiers=tiers,
             fetch_keys=self.secret.fetch,
             clock=self.clock,
             client=self.client,
+            open_bucket=lambda name: TimedStore(buckets[name], tiers, L3),
         )
         graph.telemetry.log.logger_handler.stream = Console()
         return graph
 
     def another(self, **environment: str) -> "Service":
-        """Return other containers on the same table and keys."""
-        return Service(self.clock, self.secret, self.table, self.client, {**self.environment, **environment})
+        """Return other containers on the same table, buckets and keys."""
+        return replace(self, environment={**self.environment, **environment})
 
     def handler(self, name: str) -> Any:
         """Return the handler of a function, loaded anew for this service and wired to its graph."""

@@ -14,7 +14,7 @@ from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Index, Page, Table
 from tests.functions.conftest import Output
 from tests.functions.service import Context, Owner, Service
-from tests.support.fakes import Crash, CrashingTable, FailingTable, FakeClock, InterruptedTable
+from tests.support.fakes import Crash, CrashingStore, FailingStore, FakeClock, InterruptedStore
 from tests.support.records import session
 
 PAGE = 100
@@ -112,7 +112,7 @@ def test_two_runs_at_once_count_a_session_once(service: Service, clock: FakeCloc
     owners = [one.create(ttlSeconds=60, data={"a": {}}) for _ in range(20)]
     clock.forward(90)
     runs: list[dict[str, Any]] = []
-    table = InterruptedTable(service.table, "transact", lambda: runs.append(_clean(one)))
+    table = InterruptedStore(service.table, "transact", lambda: runs.append(_clean(one)))
     runs.append(_clean(Service(clock, service.secret, table, environment=one.environment)))
     assert sum(run["expired"] for run in runs) == 20
     assert [run["done"] for run in runs] == [True, False], "who came second cannot know that the first got through"
@@ -131,7 +131,7 @@ def test_a_writer_that_comes_in_between_keeps_its_session(service: Service, cloc
         service.table.update(key, Change({("expiresAt",): clock() + 3_600_000}))
 
     clock.forward(60)
-    run = _clean(Service(clock, service.secret, InterruptedTable(service.table, "transact", extend)))
+    run = _clean(Service(clock, service.secret, InterruptedStore(service.table, "transact", extend)))
     assert run["expired"] == 0
     assert service.graph.sessions.get(owner.id)
     clock.forward(3_600)
@@ -142,12 +142,12 @@ def test_a_writer_that_comes_in_between_keeps_its_session(service: Service, cloc
 def test_a_crash_anywhere_is_made_good_by_the_next_run(service: Service, *, after: bool) -> None:
     """At each of its calls: it looks through the hours of two days, reads, buries, deletes, notes and counts."""
     one, _ = _one_expired(service)
-    counting = FailingTable(one.table)
+    counting = FailingStore(one.table)
     _clean(_beside(one, counting))
     for at in range(sum(counting.calls.values())):
         one, owner = _one_expired(service)
         with pytest.raises(Crash):
-            _clean(_beside(one, CrashingTable(one.table, at, after=after)))
+            _clean(_beside(one, CrashingStore(one.table, at, after=after)))
         one.clock.forward(300)
         _clean(one)
         assert [item["sk"] for item in one.table.query(f"SESSION#{owner.id}")] == [CORE]
@@ -186,7 +186,7 @@ def test_a_poisoned_item_blocks_nobody_and_is_tried_again(
 
 
 def test_a_table_that_fails_stops_the_run_for_lambda_to_repeat(service: Service, clock: FakeClock) -> None:
-    table = FailingTable(service.table)
+    table = FailingStore(service.table)
     failing = Service(clock, service.secret, table)
     table.down = True
     with pytest.raises(Unavailable):

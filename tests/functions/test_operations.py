@@ -11,7 +11,7 @@ from tessera.errors import Unavailable
 from tessera.stores.memory import MemoryTable
 from tessera.tokens.keyring import rotated
 from tests.functions.service import Context, Service
-from tests.support.fakes import FailingTable, FakeClock
+from tests.support.fakes import FailingStore, FakeClock
 
 
 def test_a_new_system_is_healthy(service: Service) -> None:
@@ -44,7 +44,7 @@ def test_a_clean_up_that_has_stopped_is_unhealthy(
 
 
 def test_a_table_that_does_not_answer_is_unhealthy(service: Service, clock: FakeClock) -> None:
-    table = FailingTable(MemoryTable())
+    table = FailingStore(MemoryTable())
     table.down = True
     answer = Service(clock, service.secret, table).call("operations/health")
     assert answer.problem == (503, "unhealthy")

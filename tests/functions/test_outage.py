@@ -5,23 +5,23 @@ import pytest
 from tessera.stores.memory import MemoryTable
 from tests.functions.operations import BY_OWNER
 from tests.functions.service import Context, Service, owners_body
-from tests.support.fakes import FailingTable, FakeClock
+from tests.support.fakes import FailingStore, FakeClock
 
 
 @pytest.fixture
-def table() -> FailingTable:
-    return FailingTable(MemoryTable())
+def table() -> FailingStore:
+    return FailingStore(MemoryTable())
 
 
 @pytest.fixture
-def service(output: object, clock: FakeClock, table: FailingTable) -> Service:  # noqa: ARG001 - loggers write there
+def service(output: object, clock: FakeClock, table: FailingStore) -> Service:  # noqa: ARG001 - loggers write there
     return Service(clock, table=table)
 
 
 @pytest.mark.parametrize(
     "name", [*BY_OWNER, "sessions/create", "sessions/list", "tokens/refresh", "tokens/revoke"]
 )
-def test_every_operation_says_try_again(service: Service, table: FailingTable, name: str) -> None:
+def test_every_operation_says_try_again(service: Service, table: FailingStore, name: str) -> None:
     owner = service.create()
     before = service.graph.sessions.find(owner.id)
     table.down = True
@@ -33,7 +33,7 @@ def test_every_operation_says_try_again(service: Service, table: FailingTable, n
     assert service.graph.sessions.find(owner.id) == before
 
 
-def test_nothing_is_half_created(service: Service, table: FailingTable, clock: FakeClock) -> None:
+def test_nothing_is_half_created(service: Service, table: FailingStore, clock: FakeClock) -> None:
     table.down = True
     assert service.call("sessions/create").status == 503
     table.down = False
@@ -42,12 +42,12 @@ def test_nothing_is_half_created(service: Service, table: FailingTable, clock: F
     assert (run["expired"], run["moved"], run["deleted"]) == (0, 0, 0)
 
 
-def test_keys_need_no_table(service: Service, table: FailingTable) -> None:
+def test_keys_need_no_table(service: Service, table: FailingStore) -> None:
     table.down = True
     assert service.call("tokens/keys").status == 200
 
 
-def test_l1_answers_reads_and_says_so(service: Service, table: FailingTable, clock: FakeClock) -> None:
+def test_l1_answers_reads_and_says_so(service: Service, table: FailingStore, clock: FakeClock) -> None:
     cached = service.another(KINDS='{"auth": {"cacheSeconds": 1}}')
     owner = cached.create()
     cached.call("sessions/get", "me", token=owner.token, query={})
@@ -62,7 +62,7 @@ def test_l1_answers_reads_and_says_so(service: Service, table: FailingTable, clo
 
 
 def test_l1_never_serves_writes_or_what_has_expired(
-    service: Service, table: FailingTable, clock: FakeClock
+    service: Service, table: FailingStore, clock: FakeClock
 ) -> None:
     cached = service.another(KINDS='{"auth": {"cacheSeconds": 1}}')
     owner = cached.create(ttlSeconds=30)

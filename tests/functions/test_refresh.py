@@ -10,7 +10,7 @@ from tessera.stores.memory import MemoryTable
 from tessera.tokens.keyring import rotated
 from tests.functions.conftest import Output
 from tests.functions.service import CSRF, ORIGIN, UNKNOWN, Owner, Service, cookie_value
-from tests.support.fakes import FakeClock, FakeSecret, InterruptedTable
+from tests.support.fakes import FakeClock, FakeSecret, InterruptedStore
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_who_loses_the_race_gets_what_the_winner_got(service: Service, owner: Ow
     def meanwhile() -> None:
         won.append(_refresh(service, owner.refresh_token).json["refreshToken"])
 
-    loser = Service(clock, service.secret, InterruptedTable(service.table, "update", meanwhile))
+    loser = Service(clock, service.secret, InterruptedStore(service.table, "update", meanwhile))
     lost = _refresh(loser, owner.refresh_token)
     assert lost.json["refreshToken"] == won[0]
 

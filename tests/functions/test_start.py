@@ -46,7 +46,10 @@ def test_what_needs_no_keys_reads_no_secret(output: object, name: str) -> None: 
     Service(FakeClock(), _Secret(None)).handler(name)
 
 
-@pytest.mark.parametrize("missing", ["TABLE_NAME", "KEYS_SECRET", "ISSUER", "AUDIENCE", "LOG_SALT"])
+@pytest.mark.parametrize(
+    "missing",
+    ["TABLE_NAME", "KEYS_SECRET", "ARCHIVE_BUCKET", "ANALYTICS_BUCKET", "ISSUER", "AUDIENCE", "LOG_SALT"],
+)
 def test_a_missing_setting_is_named(missing: str) -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name != missing}
     with pytest.raises(Misconfigured, match=missing):

@@ -12,7 +12,7 @@ from tessera.stores.memory import MemoryTable
 from tests.functions.conftest import Output
 from tests.functions.operations import HTTP
 from tests.functions.service import CSRF, Context, Owner, Service, owners_body, sample
-from tests.support.fakes import FailingTable, FakeClock
+from tests.support.fakes import FailingStore, FakeClock
 
 EMAIL = "ada@example.com"
 ADDRESS = "203.0.113.7"
@@ -189,7 +189,7 @@ def test_aggregates_are_written_at_most_every_so_many_seconds(service: Service, 
 
 
 def test_a_failing_table_keeps_the_aggregates_for_later(service: Service, clock: FakeClock) -> None:
-    table = FailingTable(MemoryTable())
+    table = FailingStore(MemoryTable())
     failing = Service(clock, service.secret, table)
     failing.create()
     table.down = True

@@ -1,14 +1,19 @@
-"""Fakes with behaviour: a clock that one moves, a secret that counts looks, clients and tables that fail."""
+"""Fakes with behaviour: a clock that one moves, a secret that counts looks, clients and stores that fail.
+
+A store is a table or a bucket.
+"""
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tessera.errors import Unavailable
 from tessera.model.clock import SECOND, Millis
+from tessera.stores.bucket import Bucket
 from tessera.stores.table import Table
 from tessera.tokens.keyring import Keys, new_ring
 
@@ -54,48 +59,54 @@ class Crash(Exception):
     """The container died here."""
 
 
-class CrashingTable:
-    """A table before which the container dies: at its call number `at`, counted from 0, and at all later ones.
+class CrashingStore:
+    """A store before which the container dies: at its call number `at`, counted from 0, and at all later ones.
 
     With `after` it dies when the call has been done, before anybody hears of it.
     """
 
-    def __init__(self, table: Table, at: int, *, after: bool = False) -> None:
-        self._table, self._left, self._after = table, at, after
+    def __init__(
+        self, store: Table | Bucket, at: int, *, after: bool = False, calls: Iterator[int] | None = None
+    ) -> None:
+        self._store, self._at, self._after, self._calls = store, at, after, calls or count()
+
+    def beside(self, store: Table | Bucket) -> "CrashingStore":
+        """Return another store of the same container: the calls of both count."""
+        return CrashingStore(store, self._at, after=self._after, calls=self._calls)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            self._left -= 1
-            if self._left < 0 and not (self._after and self._left == -1):
+            number = next(self._calls)
+            if number > self._at or (number == self._at and not self._after):
                 raise Crash
-            answer = getattr(self._table, verb)(*arguments, **options)
-            # A query is a generator: what it reads counts as one call.
-            answer = list(answer) if verb == "query" else answer
-            if self._left < 0:
+            answer = getattr(self._store, verb)(*arguments, **options)
+            # What a generator reads counts as one call.
+            answer = iter(list(answer)) if isinstance(answer, Iterator) else answer
+            if number == self._at:
                 raise Crash
             return answer
 
         return call
 
 
-class InterruptedTable:
-    """A table where others act in between: `meanwhile` is called once, before the first call of `verb`."""
+class InterruptedStore:
+    """A store where others act in between: `meanwhile` is called once, before the first call of `verb`."""
 
-    def __init__(self, table: Table, verb: str, meanwhile: Callable[[], object]) -> None:
-        self._table, self._verb, self._meanwhile = table, verb, meanwhile
+    def __init__(self, store: Table | Bucket, verb: str, meanwhile: Callable[[], object]) -> None:
+        self._store, self._verb, self._meanwhile = store, verb, meanwhile
 
     def __getattr__(self, verb: str) -> Any:
         if verb == self._verb:
             self._verb = ""
             self._meanwhile()
-        return getattr(self._table, verb)
+        return getattr(self._store, verb)
 
 
-class FailingTable:
-    """A table that can be switched off."""
+class FailingStore:
+    """A store that can be switched off."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, store: Table | Bucket) -> None:
+        self._store = store
         self.down = False
         self.calls: defaultdict[str, int] = defaultdict(int)
 
@@ -103,7 +114,7 @@ class FailingTable:
         self.calls[verb] += 1
         if self.down:
             raise Unavailable
-        return getattr(self._table, verb)
+        return getattr(self._store, verb)
 
 
 class StingyClient:

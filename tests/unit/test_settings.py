@@ -8,6 +8,8 @@ from tessera.settings import Settings
 WHOLE = {
     "TABLE_NAME": "tessera-test",
     "KEYS_SECRET": "tessera-test/keys",
+    "ARCHIVE_BUCKET": "tessera-test-archive",
+    "ANALYTICS_BUCKET": "tessera-test-analytics",
     "ISSUER": "tessera-test",
     "AUDIENCE": "tessera",
     "LOG_SALT": "salt",
@@ -18,6 +20,8 @@ def test_what_need_not_be_said_has_its_default() -> None:
     assert Settings.of(WHOLE).model_dump() == {
         "table_name": "tessera-test",
         "keys_secret": "tessera-test/keys",
+        "archive_bucket": "tessera-test-archive",
+        "analytics_bucket": "tessera-test-analytics",
         "issuer": "tessera-test",
         "audience": "tessera",
         "allowed_origins": (),
@@ -31,6 +35,9 @@ def test_what_need_not_be_said_has_its_default() -> None:
         "metrics_flush_seconds": 10,
         "store_timeout_seconds": 1,
         "cleanup_shards": 16,
+        "athena_workgroup": "",
+        "glue_database": "",
+        "facts_stream": "",
     }
 
 
@@ -45,6 +52,9 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
         "TRACING": "on",
         "METRICS_FLUSH_SECONDS": "0",
         "CLEANUP_SHARDS": "2",
+        "ATHENA_WORKGROUP": "tessera-test",
+        "GLUE_DATABASE": "tessera_test",
+        "FACTS_STREAM": "tessera-test-facts",
         "PATH": "/usr/bin",
     }
     settings = Settings.of(WHOLE | said)
@@ -53,6 +63,8 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
     assert (settings.creations_per_minute, settings.requests_per_minute) == (5, 6)
     assert (settings.rate_limits, settings.tracing, settings.path_prefix) == ("off", "on", "/api")
     assert (settings.metrics_flush_seconds, settings.cleanup_shards) == (0, 2)
+    assert (settings.athena_workgroup, settings.glue_database) == ("tessera-test", "tessera_test")
+    assert settings.facts_stream == "tessera-test-facts"
 
 
 @pytest.mark.parametrize("missing", WHOLE)
@@ -91,7 +103,7 @@ def test_a_wrong_one_is_named_and_its_value_is_not(name: str, wrong: str) -> Non
 
 
 def test_several_are_all_named() -> None:
-    with pytest.raises(Misconfigured, match="TABLE_NAME, KEYS_SECRET, ISSUER, AUDIENCE, LOG_SALT"):
+    with pytest.raises(Misconfigured, match=", ".join(WHOLE)):
         Settings.of({})
 
 

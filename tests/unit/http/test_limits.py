@@ -8,7 +8,7 @@ from tessera.settings import Settings
 from tessera.stores.counters import Counters
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Key
-from tests.support.fakes import FailingTable, FakeClock
+from tests.support.fakes import FailingStore, FakeClock
 
 MINUTE_BEGINS = 1_795_168_980_000
 
@@ -18,7 +18,7 @@ class World:
 
     def __init__(self, per_minute: int, batch: int) -> None:
         self.clock, self.kept = FakeClock(MINUTE_BEGINS), MemoryTable()
-        self.table = FailingTable(self.kept)
+        self.table = FailingStore(self.kept)
         self.limit = Limit("requests", per_minute, batch)
 
     def container(self) -> RateLimiter:
@@ -107,7 +107,10 @@ def test_a_container_remembers_a_bounded_number_of_callers() -> None:
 
 def test_creations_count_by_address_one_by_one_the_rest_by_session_in_batches() -> None:
     settings = Settings.of(
-        dict.fromkeys(("TABLE_NAME", "KEYS_SECRET", "ISSUER", "AUDIENCE", "LOG_SALT"), "x")
+        dict.fromkeys(
+            ("TABLE_NAME", "KEYS_SECRET", "ARCHIVE_BUCKET", "ANALYTICS_BUCKET", "ISSUER", "AUDIENCE", "LOG_SALT"),
+            "x",
+        )
         | {"CREATIONS_PER_MINUTE": "7", "REQUESTS_PER_MINUTE": "70"}
     )
     assert creations(settings) == Limit("creations", 7, batch=1, by_address=True)

@@ -11,7 +11,7 @@ from tessera.stores.cache import CAPACITY, DEGRADED, CachedSessions
 from tessera.stores.memory import MemoryTable
 from tessera.stores.sessions import Sessions
 from tessera.stores.tiers import L1, Tiers
-from tests.support.fakes import FailingTable, FakeClock
+from tests.support.fakes import FailingStore, FakeClock
 from tests.support.records import KINDS, session
 
 
@@ -19,7 +19,7 @@ class World:
     """One table and the containers in front of it; of all kinds `chat` alone may be cached, for two seconds."""
 
     def __init__(self) -> None:
-        self.clock, self.table = FakeClock(), FailingTable(MemoryTable())
+        self.clock, self.table = FakeClock(), FailingStore(MemoryTable())
 
     def container(self) -> CachedSessions:
         self.tiers = Tiers()

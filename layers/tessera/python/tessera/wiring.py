@@ -236,7 +236,7 @@ def _client(service: Literal["dynamodb", "firehose", "s3", "secretsmanager"], ti
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": 2},
         tcp_keepalive=True,
-        max_pool_connections=32,  # the threads of a clean-up or of a bucket's `get_many`, and who calls beside them
+        max_pool_connections=32,  # the threads of a clean-up or a bucket's `get_many`, and who calls beside them
         parameter_validation=False,  # our requests are of one shape; the service validates them anyway
         user_agent="tessera",  # botocore's own is put together anew twice a call, a tenth of its time
     )
