@@ -16,6 +16,7 @@
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
     CLEANUP           STATE                where the clean-up stands
+    COMPACTION        STATE                {batch, pending?}: which batch of the compaction was the last
 
 Every child of a session carries the absolute expiry (or an earlier end) as its TTL, so that even what no
 clean-up finds goes in the end.
@@ -29,6 +30,7 @@ SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
 ACTIONS, VIEWS = "ACT#", "VIEWS"
 CLEANUP = Key("CLEANUP", "STATE")
+COMPACTION = Key("COMPACTION", "STATE")
 
 
 def partition(session_id: str) -> str:
