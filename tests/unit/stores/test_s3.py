@@ -29,31 +29,29 @@ VERBS: dict[str, Any] = {
     "delete_many": lambda bucket: bucket.delete_many(["a"]),
 }
 
+MEANINGS: dict[str | None, type[TesseraError]] = {
+    "SlowDown": Throttled,
+    "InternalError": Unavailable,
+    "SomethingNew": Unavailable,
+    "503": Unavailable,
+    "ConditionalRequestConflict": Contended,
+    "AccessDenied": Misconfigured,
+    "NoSuchBucket": Misconfigured,
+    "EntityTooLarge": ContentTooLarge,
+    None: Unavailable,
+}
+
 
 def refusing(code: str | None) -> Bucket:
     return S3Bucket(RefusingClient(code), "bucket", Tiers())
 
 
+@pytest.mark.parametrize("code", MEANINGS)
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize(
-    ("code", "meaning"),
-    [
-        ("SlowDown", Throttled),
-        ("InternalError", Unavailable),
-        ("SomethingNew", Unavailable),
-        ("503", Unavailable),
-        ("ConditionalRequestConflict", Contended),
-        ("AccessDenied", Misconfigured),
-        ("NoSuchBucket", Misconfigured),
-        ("EntityTooLarge", ContentTooLarge),
-        (None, Unavailable),
-    ],
-)
-def test_every_verb_translates_the_errors_of_aws(verb: str, code: str | None, meaning: type[TesseraError]) -> None:
-    with pytest.raises(meaning) as refused:
-        VERBS[verb](refusing(code))
-    assert type(refused.value) is meaning
-    assert refused.value.__cause__ is not None
+def test_every_verb_says_what_an_error_of_s3_means(verb: str, code: str | None) -> None:
+    refused = pytest.raises(TesseraError, VERBS[verb], refusing(code)).value
+    assert type(refused) is MEANINGS[code]
+    assert refused.__cause__ is not None
 
 
 @pytest.mark.parametrize(("verb", "answer"), [("get", None), ("get_many", [None, None])])
