@@ -26,7 +26,13 @@ COMPLETED = "SessionsCompleted"
 EXPIRED = "SessionsExpired"
 ERRORS = "Errors"
 REQUESTS = "Requests"
+EVENTS = "EventsAccepted"
+FACTS = "FactsRecorded"
 CLEANUP_LAG = "CleanupLagSeconds"
+MESSAGES = "MessagesAppended"
+ARCHIVED = "MessagesArchived"
+ARCHIVE_FAILURES = "ArchiveFailures"
+ARCHIVE_LAG = "ArchiveLagSeconds"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -34,6 +40,11 @@ SERIES = {
     EXPIRED: "tessera_sessions_expired_total",
     ERRORS: "tessera_errors_total",
     REQUESTS: "tessera_requests_total",
+    EVENTS: "tessera_events_accepted_total",
+    FACTS: "tessera_facts_recorded_total",
+    MESSAGES: "tessera_messages_appended_total",
+    ARCHIVED: "tessera_messages_archived_total",
+    ARCHIVE_FAILURES: "tessera_archive_failures_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 

@@ -1,7 +1,7 @@
 """Problems as HTTP answers (RFC 9457), and the errors of the resolver as problems."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tessera.errors import Invalid, MalformedJson, Problem, TooManyRequests
@@ -27,25 +27,43 @@ def answer(problem: Problem) -> dict[str, Any]:
     }
 
 
-def of_validation(errors: Iterable[Mapping[str, Any]]) -> Problem:
+def of_validation(errors: Iterable[Mapping[str, Any]], sent: Any = None) -> Problem:
     """Translate the errors of the resolver's validation (`loc`, `type`, `msg`, as pydantic has them).
 
-    The value that was refused is not repeated: it may be personal, or a secret.
+    The value that was refused is not repeated: it may be personal, or a secret. `sent` is the body, if it is at
+    hand: what of a `loc` is no place in it names the choice of a union, and is left out.
     """
     errors = list(errors)
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedJson()
-    return Invalid(errors=[{"pointer": _pointer(e["loc"]), "detail": _detail(e)} for e in errors])
+    return Invalid(errors=[{"pointer": _pointer(e, sent), "detail": _detail(e)} for e in errors])
 
 
-def _pointer(loc: Iterable[Any]) -> str:
+def _pointer(error: Mapping[str, Any], sent: Any) -> str:
     """Return an RFC 6901 pointer into the body, or `query/limit`, `path/sessionId` for what is not in it."""
-    place, *parts = (str(part).replace("~", "~0").replace("/", "~1") for part in loc)
-    inside = "".join(f"/{part}" for part in parts)
+    place, *parts = error["loc"]
+    if place == "body" and sent is not None:
+        parts = _places(parts, sent, missing=error["type"] == "missing")
+    inside = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
     return inside if place == "body" else place + inside
 
 
+def _places(parts: Sequence[Any], sent: Any, *, missing: bool) -> Iterator[Any]:
+    for number, part in enumerate(parts, start=1):
+        if (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and isinstance(part, int)):
+            sent = sent[part]  # pyright: ignore[reportUnknownVariableType] - any JSON
+            yield part
+        elif missing and number == len(parts):
+            yield part
+
+
 def _detail(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is read-only or unknown"
-    return str(error["msg"]).removeprefix("Value error, ")
+    match error["type"]:
+        case "extra_forbidden":
+            return "is read-only or unknown"
+        case "union_tag_invalid":
+            return f"{error['ctx']['discriminator']} must be one of {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{error['ctx']['discriminator']} is missing"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ")

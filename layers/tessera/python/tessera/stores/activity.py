@@ -8,11 +8,8 @@ from tessera.model.activity import last_views
 from tessera.model.changes import Clause
 from tessera.model.parts import CartAction
 from tessera.model.record import Record, ttl
-from tessera.stores.keys import ACTIONS, VIEWS, child_key, partition
+from tessera.stores.keys import ACTIONS, CART, VIEWS, child_key, partition
 from tessera.stores.table import ABSENT, Item, Put, Table
-
-CART = "cart"
-"""The type of an item of actions; facts are made of it."""
 
 ACTIONS_SHOWN = 100
 

@@ -4,16 +4,19 @@ At least once: a fact may be told twice, with the same id; questions count ids, 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tessera.errors import PoisonedItem
 from tessera.model.clock import Millis
-from tessera.stores.activity import CART
+from tessera.model.record import Record
 from tessera.stores.attributes import AttributeValue, decode_item
-from tessera.stores.keys import ACTIONS, CORE
+from tessera.stores.keys import ACTIONS, CART, CORE
 from tessera.stores.table import Item
+
+if TYPE_CHECKING:
+    from tessera.model.pixels import PixelEvent
 
 type Pseudonym = Callable[[str], str]
 
@@ -80,6 +83,27 @@ def facts_of(image: dict[str, AttributeValue], pseudonym: Pseudonym) -> list[Fac
         return list(_actions(item, pseudonym)) if sk.startswith(ACTIONS) and item["type"] == CART else []
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PoisonedItem("a record of the stream") from error
+
+
+def fact_of_event(
+    event: "PixelEvent", details: Mapping[str, Any], sender: str, record: Record | None, pseudonym: Pseudonym
+) -> Fact:
+    """Return an event that a session or a service sends, with what is kept of it.
+
+    A sender chooses the ids of its events; those of another sender are others.
+    """
+    session = record.session if record else None
+    cart: Any = details.get("data", {}).get("cart") or {}
+    return Fact(
+        fact="event",
+        id=pseudonym(f"{sender}/{event.id}"),
+        session=pseudonym(session.id) if session else None,
+        customer=_customer(session.customer_id, pseudonym) if session else None,
+        at_ms=event.timestamp,
+        name=event.name,
+        cart=cart_of(cart.get("id") or (session and session.cart_id)),
+        details=compact(details),
+    )
 
 
 def _session(item: Item, pseudonym: Pseudonym) -> Fact:

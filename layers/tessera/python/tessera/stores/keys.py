@@ -29,6 +29,9 @@ MARKER = "EXPIRY"
 SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
 ACTIONS, VIEWS = "ACT#", "VIEWS"
+CART = "cart"
+"""The type of an item of actions."""
+
 CLEANUP = Key("CLEANUP", "STATE")
 COMPACTION = Key("COMPACTION", "STATE")
 
