@@ -51,7 +51,7 @@ class Engine:
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "tmp").mkdir(parents=True)
         self.log.unlink(missing_ok=True)
-        command = [str(MINISTACK_PYTHON), "-m", "ministack"]
+        command = [str(MINISTACK_PYTHON), str(Path(__file__).with_name("embedded.py"))]
         known = process.start(command, port=self.port, environment=self._environment(), pid_file=self.pid_file)
         process.wait_until(lambda: self._answers() or not process.alive(known.pid), _START_SECONDS)
         if not self.running():

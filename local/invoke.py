@@ -33,6 +33,8 @@ _INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 _DURATION = re.compile(r"INVOKE RTDONE\(.*duration: ([\d.]+)ms\)")
 _REPORT = "\nREPORT RequestId"
 LAYERS = ("TesseraLayer", "VendorLayer")
+MORE_LAYERS = {"lifecycle/compact": ("CompactionLayer",)}
+"""What a function has beside `LAYERS`, as template.yaml says; a test compares."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Function:
         code = build.folder / f"{context.title()}{operation.title()}Function"
         if not (code / f"{operation}.py").exists():
             raise Trouble(f"no function {name}: name it as its file under functions/, such as sessions/get")
-        return cls(code, f"{operation}.handler", [build.folder / layer for layer in LAYERS])
+        layers = (*LAYERS, *MORE_LAYERS.get(name, ()))
+        return cls(code, f"{operation}.handler", [build.folder / layer for layer in layers])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Pure: a template goes in, a template and the notes on what was dropped come out.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
         properties = function["Properties"]
         properties["Timeout"] = max(properties.get("Timeout", 3), PATIENCE)
         properties.get("Environment", {}).get("Variables", {})["STORE_TIMEOUT_SECONDS"] = str(PATIENCE // 4)
+    for _, stream in _of_type(resources, "AWS::Lambda::EventSourceMapping"):
+        _give_up_sooner(stream["Properties"])
     for secret, _ in [*_of_type(resources, "AWS::SecretsManager::Secret")]:
         # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
         arn = {"Fn::GetAtt": [secret, "Arn"]}
@@ -69,6 +72,19 @@ def _forget_missing_dependencies(resources: Mapping[str, Resource]) -> None:
         wanted = resource.get("DependsOn", [])
         wanted = [wanted] if isinstance(wanted, str) else wanted
         resource["DependsOn"] = [other for other in wanted if other in resources]
+
+
+def _give_up_sooner(stream: Resource) -> None:
+    """Fit a stream's reader to MiniStack, which counts no retries and knows no attribute that is absent.
+
+    A batch that fails is retried until it is old enough, and holds up the others. A filter that asks for an
+    attribute to have been absent before never passes: the reader then hears of every later change too.
+    """
+    stream["MaximumRecordAgeInSeconds"] = PATIENCE
+    for criterion in stream.get("FilterCriteria", {}).get("Filters", []):
+        pattern = json.loads(criterion["Pattern"])
+        pattern.get("dynamodb", {}).pop("OldImage", None)
+        criterion["Pattern"] = json.dumps(pattern)
 
 
 def _write_out(logical_id: str, api: Resource, origins: Sequence[str]) -> dict[str, Resource]:

@@ -1,8 +1,9 @@
 """The rewriting of a translated template for the embedded AWS."""
 
+import json
 from typing import Any
 
-from local.localise import localise
+from local.localise import PATIENCE, localise
 
 TYPES = {"AWS::ApiGatewayV2::Api", "AWS::SecretsManager::Secret", "AWS::IAM::Role", "AWS::CloudWatch::Alarm"}
 TYPES |= {f"AWS::ApiGatewayV2::{kind}" for kind in ("Authorizer", "Integration", "Route")}
@@ -69,3 +70,14 @@ def test_a_secret_is_referred_to_by_its_arn() -> None:
     template = localise({"Resources": resources}, types=TYPES, origins=[]).template
     found = template["Resources"]["Role"]["Properties"]["Resource"]
     assert found == [{"Fn::GetAtt": ["Keys", "Arn"]}, {"Ref": "Table"}]
+
+
+def test_a_reader_of_a_stream_gives_up_soon_and_asks_for_nothing_absent() -> None:
+    pattern = {"eventName": ["MODIFY"], "dynamodb": {"OldImage": {"endedAt": {"N": [{"exists": False}]}}}}
+    reader = {"FilterCriteria": {"Filters": [{"Pattern": json.dumps(pattern)}]}, "MaximumRecordAgeInSeconds": 3600}
+    kind = "AWS::Lambda::EventSourceMapping"
+    template = {"Resources": {"Reader": {"Type": kind, "Properties": reader}}}
+    found = localise(template, types={kind}, origins=[]).template["Resources"]["Reader"]["Properties"]
+    assert found["MaximumRecordAgeInSeconds"] == PATIENCE
+    (criterion,) = found["FilterCriteria"]["Filters"]
+    assert json.loads(criterion["Pattern"]) == {"eventName": ["MODIFY"], "dynamodb": {}}

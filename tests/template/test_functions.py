@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local.invoke import LAYERS, MORE_LAYERS
 from tests.template.reading import ROOT, TEMPLATE, Template, parse
 
 FILES = sorted((ROOT / "functions").glob("*/*.py"))
@@ -36,6 +37,14 @@ def test_every_function_has_a_sample_event(template: Template) -> None:
 def test_every_sample_event_has_a_function(template: Template) -> None:
     events = {_path(event) for event in (ROOT / "events").glob("*/*.json")}
     assert events <= {f"{f.context}/{f.operation}" for f in template.functions()}
+
+
+def test_make_invoke_puts_the_layers_of_the_template_on_the_path(template: Template) -> None:
+    found = {
+        f"{f.context}/{f.operation}": [layer["Ref"] for layer in f.properties["Layers"]]
+        for f in template.functions()
+    }
+    assert found == {name: [*LAYERS, *MORE_LAYERS.get(name, ())] for name in found}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

@@ -37,8 +37,6 @@ SETTINGS = Settings.of(
         "KEYS_SECRET": "keys",
         "ARCHIVE_BUCKET": "archive",
         "ANALYTICS_BUCKET": "analytics",
-        "ARCHIVE_BUCKET": "archive",
-        "ANALYTICS_BUCKET": "analytics",
         "ISSUER": "tessera-test",
         "AUDIENCE": "tessera",
         "LOG_SALT": "salt",
