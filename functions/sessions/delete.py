@@ -25,10 +25,13 @@ Purge = Annotated[bool, Query(description="Archived conversations go too, not on
 def delete(
     session_id: SessionId,
     exchange: ExchangeDep,
-    purge: Purge = False,  # noqa: ARG001 - there is no archive yet that it could spare
+    purge: Purge = False,
 ) -> Response[None]:
-    """Delete every hot item, token and alias of a session, expired or not."""
-    exchange.access.delete(session_id)
+    """Delete every hot item, token and alias of a session, expired or not.
+
+    Its conversations are archived first and stay for their retention as the customer's memory, or go with `purge`.
+    """
+    exchange.access.delete(session_id, purge=purge)
     return Response(204, cookies=[cleared()] if exchange.caller.by_cookie else [])
 
 

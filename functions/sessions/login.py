@@ -39,6 +39,8 @@ def login(
     record = access.change(
         session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)
     )
+    if record.has_messages:
+        graph.conversations.link(record.id, who.customer_id)
     return credentials.session_with_tokens(exchange, record, refresh_token, 200)
 
 

@@ -2,10 +2,10 @@
 
 import importlib.util
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 from local.paths import FUNCTIONS
 from tessera.http.api import Api
@@ -13,10 +13,10 @@ from tessera.http.api import Api
 
 @dataclass(frozen=True)
 class Handler:
-    """A handler's resolver and the docstring of its one operation."""
+    """A handler's resolver and the docstrings of its operations, by operation id."""
 
     app: Api
-    description: str
+    descriptions: Mapping[str, str]
 
 
 def handlers() -> Iterator[Handler]:
@@ -25,7 +25,7 @@ def handlers() -> Iterator[Handler]:
         module = load(file)
         app = getattr(module, "app", None)
         if isinstance(app, Api):
-            yield Handler(app, _description(module))
+            yield Handler(app, _descriptions(app))
 
 
 def load(file: Path) -> ModuleType:
@@ -39,13 +39,7 @@ def load(file: Path) -> ModuleType:
     return module
 
 
-def _description(module: ModuleType) -> str:
-    """Return the docstring of the operation: the one public function of the module."""
-    (operation,) = (
-        function
-        for name, function in vars(module).items()
-        if isinstance(function, FunctionType)
-        and function.__module__ == module.__name__
-        and not name.startswith("_")
-    )
-    return inspect.cleandoc(operation.__doc__ or "")
+def _descriptions(app: Api) -> dict[str, str]:
+    """Return the docstring of each operation by its id. Powertools keeps the routes, and shows none of them."""
+    routes = [*app._static_routes, *app._dynamic_routes]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return {str(route.operation_id): inspect.cleandoc(route.func.__doc__ or "") for route in routes}  # pyright: ignore[reportUnknownMemberType]

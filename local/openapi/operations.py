@@ -20,7 +20,7 @@ _NO_CONTENT = "204"
 def complete(path: str, method: str, operation: Json, handler: Handler) -> None:
     """Complete the description of one operation, in place."""
     raised = _problems(path, method, operation, handler)
-    operation["description"] = handler.description
+    operation["description"] = handler.descriptions[operation["operationId"]]
     operation["security"] = _security(method, handler)
     parameters = [*untitled(operation.get("parameters", [])), *_parameters(method, raised)]
     if parameters:

@@ -22,8 +22,12 @@ from tessera.stores.tiers import Tiers
 from tessera.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from tessera.archive.archiver import Archiver
+    from tessera.archive.history import History
+    from tessera.archive.memory import Memory
     from tessera.model.ulids import Ulids
     from tessera.stores.activity import Activities
+    from tessera.stores.conversations import Conversations
     from tessera.stores.facts import Facts
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
@@ -57,7 +61,7 @@ class Graph:
     @cached_property
     def sessions(self) -> SessionStore:
         """The session store, behind L1 if any kind wants that."""
-        sessions = Sessions(self.table, self.clock, self.settings.cleanup_shards)
+        sessions = Sessions(self.table, self.clock, self.settings.cleanup_shards, lambda: self.archiver)
         if not any(kind.cache_seconds for kind in self.kinds.values()):
             return sessions
         return CachedSessions(sessions, self.kinds, self.clock, self.tiers)
@@ -98,7 +102,35 @@ class Graph:
     @cached_property
     def expiry(self) -> Expiry:
         """The clean-up's view of the table."""
-        return Expiry(self.table, self.settings.cleanup_shards)
+        return Expiry(self.table, self.settings.cleanup_shards, lambda: self.archiver)
+
+    @cached_property
+    def conversations(self) -> "Conversations":
+        """The open conversations of sessions."""
+        from tessera.stores.conversations import Conversations  # noqa: PLC0415 - few functions have conversations
+
+        return Conversations(self.table, lambda: self.archive_bucket, self.kinds, self.settings.cleanup_shards)
+
+    @cached_property
+    def history(self) -> "History":
+        """The messages of conversations, from the table and the archive."""
+        from tessera.archive.history import History  # noqa: PLC0415 - same
+
+        return History(self.table, lambda: self.archive_bucket)
+
+    @cached_property
+    def memory(self) -> "Memory":
+        """The messages of customers, over all their conversations."""
+        from tessera.archive.memory import Memory  # noqa: PLC0415 - same
+
+        return Memory(self.table, self.history, self.clock)
+
+    @cached_property
+    def archiver(self) -> "Archiver":
+        """What writes the archive."""
+        from tessera.archive.archiver import Archiver  # noqa: PLC0415 - same
+
+        return Archiver(self.table, self.archive_bucket, self.clock, self.settings.cleanup_shards)
 
     @cached_property
     def counters(self) -> Counters:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from tessera.errors import PreconditionFailed, SessionNotFound, TokenRevoked
-from tessera.model.caller import Caller, Scope
-from tessera.model.changes import Change
+from tessera.errors import NotYours, PreconditionFailed, SessionNotFound, TokenRevoked
+from tessera.model.caller import ME, Caller, Scope
+from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.clock import Clock, Millis
 from tessera.model.record import Record
-from tessera.stores.sessions import Decision, SessionStore
+from tessera.stores.sessions import Admit, Decision, SessionStore
 
 type Decide = Callable[[Record, Millis], Change]
 type DecideAll = Callable[[Record, Millis], Decision]
@@ -43,18 +43,36 @@ class Access:
 
     def change_with(self, session_id: str, decide: DecideAll) -> Record:
         """Change it and write other items with it, all or nothing; honours If-Match."""
+
+        def use(target: str, admit: Admit) -> Record:
+            def decide_now(record: Record) -> Decision:
+                now, clauses = admit(record)
+                change, others = decide(record, now)
+                return change | Change(clauses=clauses), others
+
+            return self.sessions.change_with(target, decide_now)
+
+        return self.using(session_id, use)
+
+    def using[T](self, session_id: str, use: Callable[[str, Admit], T]) -> T:
+        """Have a store change the session that is meant; it asks before each decision. Honours If-Match."""
         target = self.target(session_id, Scope.SESSIONS_WRITE)
+        return _own(self.caller, lambda: use(target, self._admit))
 
-        def decide_now(record: Record) -> Decision:
-            now = self._clock()
-            self.caller.admit(record).live(now)
-            self.check_version(record)
-            return decide(record, now)
+    @property
+    def conditional(self) -> bool:
+        """Whether the request has an If-Match."""
+        return self._if_match is not None
 
-        return _own(self.caller, lambda: self.sessions.change_with(target, decide_now))
+    def _admit(self, record: Record) -> Admitted:
+        """Let the caller change the live session, by If-Match in the version that was seen and no later one."""
+        now = self._clock()
+        self.caller.admit(record).live(now)
+        self.check_version(record)
+        return Admitted(now, (Clause(("version",), "is", record.session.version),) if self.conditional else ())
 
-    def delete(self, session_id: str) -> None:
-        """Delete the session; honours If-Match.
+    def delete(self, session_id: str, *, purge: bool = False) -> None:
+        """Delete the session, with `purge` its archived conversations too; honours If-Match.
 
         A service deletes without reading, so that it can delete what nobody can read any more.
         """
@@ -63,8 +81,15 @@ class Access:
             record = _own(self.caller, lambda: self.caller.admit(self.sessions.find(target)))
             self.check_version(record)
             version = None if self._if_match is None else record.session.version
-        if not self.sessions.delete(target, version) and self.caller.is_service:
+        if not self.sessions.delete(target, version, purge=purge) and self.caller.is_service:
             raise SessionNotFound
+
+    def customer(self, customer_id: str) -> None:
+        """Refuse a customer who is not the caller's own; a service reads of all."""
+        if self.caller.is_service:
+            self.caller.require(Scope.SESSIONS_READ)
+        elif self.get(ME).session.customer_id != customer_id:
+            raise NotYours
 
     def check_version(self, record: Record) -> None:
         """Raise PreconditionFailed unless If-Match (RFC 9110, section 13.1.1) is absent or names the version."""
@@ -75,7 +100,7 @@ class Access:
             raise PreconditionFailed(version=record.session.version)
 
 
-def _own(caller: Caller, use: Callable[[], Record]) -> Record:
+def _own[T](caller: Caller, use: Callable[[], T]) -> T:
     """Return what the use of a session gives. To a session's own token a deleted session is a revoked token."""
     try:
         return use()

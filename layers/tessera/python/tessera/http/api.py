@@ -30,6 +30,7 @@ class Api(APIGatewayHttpResolver):
         public: whether a caller without a token is let in.
         needs_keys: whether the function refuses to start without a key ring.
         limit: the rate limit that it counts to.
+        max_bytes: how large a body may be.
         raises: the problems that it may answer with, beyond those that every operation has; for OpenAPI.
         holder: who presents a credential in the request itself; for Idempotency-Key.
 
@@ -42,6 +43,7 @@ class Api(APIGatewayHttpResolver):
         public: bool = False,
         needs_keys: bool = False,
         limit: Callable[[Settings], Limit] = requests,
+        max_bytes: int = body.MAX_BYTES,
         raises: Sequence[type[Problem]] = (),
         holder: Callable[[Exchange], Holder] = lambda _: Holder(),
     ) -> None:
@@ -49,10 +51,10 @@ class Api(APIGatewayHttpResolver):
             enable_validation=True, json_body_deserializer=body.parse
         )
         self.operation, self.public, self.raises = operation, public, raises
-        self._limit, self._holder = limit, holder
+        self._limit, self._max_bytes, self._holder = limit, max_bytes, holder
         self._limiter: RateLimiter | None = None
         self.exception_handler(Problem)(_answered)
-        self.exception_handler(RequestValidationError)(_invalid)
+        self.exception_handler(RequestValidationError)(self._invalid)
         self.exception_handler(Exception)(self._failed)
         self.not_found(_unknown_route)  # pyright: ignore[reportUnknownMemberType] - untyped there
         self.container = Container(needs_keys=needs_keys)
@@ -61,7 +63,8 @@ class Api(APIGatewayHttpResolver):
         """Answer an HTTP event (payload 2.0)."""
         graph = self.container.graph()
         exchange = Exchange(graph, self.operation, event, context, self._holder)
-        return exchange.run(self._respond, public=self.public, limiter=self._limiter or self._new_limiter(graph))
+        limiter = self._limiter or self._new_limiter(graph)
+        return exchange.run(self._respond, public=self.public, limiter=limiter, max_bytes=self._max_bytes)
 
     def _respond(self, exchange: Exchange) -> Answer:
         self.append_context(exchange=exchange)  # pyright: ignore[reportUnknownMemberType] - untyped
@@ -70,6 +73,10 @@ class Api(APIGatewayHttpResolver):
     def _new_limiter(self, graph: Graph) -> RateLimiter:
         self._limiter = RateLimiter(self._limit(graph.settings), graph.counters, graph.clock)
         return self._limiter
+
+    def _invalid(self, error: RequestValidationError) -> Response[str]:
+        sent = self.current_event.body
+        return _answered(problems.of_validation(error.errors(), body.parse(sent) if sent else None))
 
     def _failed(self, error: Exception) -> Response[str]:
         """Whatever nobody foresaw: the log gets the trace, the caller a 500 that says nothing."""
@@ -81,10 +88,6 @@ class Api(APIGatewayHttpResolver):
 def _answered(problem: Problem) -> Response[str]:
     answer = problems.answer(problem)
     return Response(answer["statusCode"], problems.CONTENT_TYPE, answer["body"], answer["headers"])
-
-
-def _invalid(error: RequestValidationError) -> Response[str]:
-    return _answered(problems.of_validation(error.errors()))
 
 
 def _unknown_route(_: Exception) -> Response[str]:

@@ -8,9 +8,10 @@ from typing import Any, Never
 from tessera.errors import ContentTooLarge, Invalid, MalformedJson, UnsupportedMediaType
 
 MAX_BYTES = 256 * 1024
+LARGE_BYTES = 1024 * 1024  # Lambda answers with 6 MB at most, in which an escaped letter may take seven
 
 
-def read(event: Mapping[str, Any], media_type: str) -> str | None:
+def read(event: Mapping[str, Any], media_type: str, max_bytes: int = MAX_BYTES) -> str | None:
     """Return the body's text, None without one; refuse what is too large or not JSON by its media type.
 
     Every media type of JSON will do: application/json, application/merge-patch+json… API Gateway encodes
@@ -19,8 +20,8 @@ def read(event: Mapping[str, Any], media_type: str) -> str | None:
     body = event.get("body")
     if not body:
         return None
-    if len(body) > MAX_BYTES * (2 if event.get("isBase64Encoded") else 1):
-        raise ContentTooLarge(limit=MAX_BYTES)
+    if len(body) > max_bytes * (2 if event.get("isBase64Encoded") else 1):
+        raise ContentTooLarge(limit=max_bytes)
     essence = media_type.partition(";")[0].strip().lower()
     if essence not in ("", "application/json") and not (
         essence.startswith("application/") and essence.endswith("+json")
@@ -30,8 +31,8 @@ def read(event: Mapping[str, Any], media_type: str) -> str | None:
         text = b64decode(body).decode() if event.get("isBase64Encoded") else body
     except ValueError as error:
         raise MalformedJson("The body is not UTF-8") from error
-    if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise ContentTooLarge(limit=MAX_BYTES)
+    if len(text.encode(errors="replace")) > max_bytes:
+        raise ContentTooLarge(limit=max_bytes)
     return text
 
 

@@ -66,12 +66,14 @@ class Exchange:
         """What the caller may reach."""
         return Access(self.caller, self.graph.sessions, self.graph.clock, self.headers.get("if-match"))
 
-    def run(self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter) -> Answer:
+    def run(
+        self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter, max_bytes: int
+    ) -> Answer:
         """Return the answer, whatever happens."""
         self.graph.tiers.reset()
         try:
             with self.graph.telemetry.traced(self.operation):
-                answer = self._guarded(respond, public=public, limiter=limiter)
+                answer = self._guarded(respond, public=public, limiter=limiter, max_bytes=max_bytes)
         except Problem as problem:
             answer = problems.answer(problem)
         except Exception:  # the last resort: nothing of ours may leave as a bare gateway error
@@ -79,14 +81,16 @@ class Exchange:
             answer = problems.answer(InternalError())
         return self._finished(answer)
 
-    def _guarded(self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter) -> Answer:
+    def _guarded(
+        self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter, max_bytes: int
+    ) -> Answer:
         settings = self.graph.settings
         self.caller = self.caller.anonymous() if public else self.caller.known()
         if self.caller.by_cookie:
             origins.check_cookie_use(self.method, self.headers, settings.allowed_origins)
         if settings.rate_limits == "on" and (who := self._counted_as(limiter)):
             self.reply_headers |= limiter.check(who)
-        self.event["body"] = body.read(self.event, self.headers.get("content-type", ""))
+        self.event["body"] = body.read(self.event, self.headers.get("content-type", ""), max_bytes)
         self.event["isBase64Encoded"] = False
         key = self.headers.get("idempotency-key") if self.method == "POST" else None
         return respond(self) if key is None else self._once(key, respond)

@@ -6,7 +6,7 @@ Paths are tuples of attribute names from the item's root; values are plain JSON.
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 type Path = tuple[str, ...]
 type Operator = Literal["is", "is not", "present", "absent", "object", "at most", "after"]
@@ -57,3 +57,10 @@ def _parent(attributes: dict[str, Any], path: Path) -> dict[str, Any]:
     for name in path[:-1]:
         attributes = attributes[name]
     return attributes
+
+
+class Admitted(NamedTuple):
+    """That a caller may change what a decision has seen: since when, and what must hold when it is written."""
+
+    now: int
+    clauses: tuple[Clause, ...] = ()

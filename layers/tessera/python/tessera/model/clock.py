@@ -36,7 +36,7 @@ def parse_rfc3339(text: object) -> Millis:
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ValueError("must be a time of RFC 3339, such as 2026-11-20T10:00:00.000Z")
     moment = datetime.fromisoformat(text.upper())
-    return int((moment - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 Moment = Annotated[

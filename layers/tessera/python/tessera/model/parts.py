@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from tessera.model.clock import Moment
+from tessera.model.messages import Message
 from tessera.model.session import Model, Session, Stored
 
 
@@ -50,6 +51,9 @@ class SessionWithParts(Session):
 
     data: dict[str, Stored] | None = Field(
         default=None, exclude_if=_absent, description="With include=data: by bucket."
+    )
+    messages: list[Message] | None = Field(
+        default=None, exclude_if=_absent, description="With include=messages: the newest 100, oldest first."
     )
     activity: Activity | None = Field(
         default=None, exclude_if=_absent, description="With include=activity: newest first."

@@ -8,6 +8,9 @@ from tessera.errors import PoisonedItem, SessionExpired
 from tessera.model.clock import SECOND, Millis
 from tessera.model.session import Session
 
+MESSAGES = "messages"
+"""The part of a session that its conversations are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
@@ -28,8 +31,9 @@ class Record:
 
     `epoch` grows at each revocation; a token of an earlier epoch is dead. `claims` go into access tokens.
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
-    only where there are some. `last_seq` is the newest message of the open conversation, `spare_ids` holds where
-    the messages are whose ids found no room in the transaction of their batch. `buried` marks a tombstone: all that the clean-up leaves of an expired session.
+    only where there are some. `last_seq` is the newest message of the open conversation; `spare_ids` says where
+    the messages are whose ids found no room in the transaction of their batch. `buried` marks a tombstone: all
+    that the clean-up leaves of an expired session.
     """
 
     session: Session
@@ -47,6 +51,11 @@ class Record:
     def id(self) -> str:
         """The session's id."""
         return self.session.id
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether a conversation was ever begun."""
+        return MESSAGES in self.parts
 
     def live(self, now: Millis) -> "Record":
         """Return itself, or raise SessionExpired: DynamoDB's TTL is a broom, not the expiry."""

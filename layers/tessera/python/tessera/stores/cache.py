@@ -89,10 +89,10 @@ class CachedSessions:
         """See SessionStore."""
         return self._behind.of_customer(customer_id, limit, start)
 
-    def delete(self, session_id: str, version: int | None = None) -> bool:
+    def delete(self, session_id: str, version: int | None = None, *, purge: bool = False) -> bool:
         """See SessionStore."""
         self._held.pop(session_id, None)
-        return self._behind.delete(session_id, version)
+        return self._behind.delete(session_id, version, purge=purge)
 
     def _fresh(self, session_id: str) -> Record | None:
         held = self._held.get(session_id)

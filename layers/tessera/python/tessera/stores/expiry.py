@@ -6,18 +6,29 @@ Only an expiry that moves to an earlier time moves its marker at once. So no sca
 costs one look per idle timeout, and nothing is missed: the marker has no TTL and goes after all the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
-from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
+from tessera.errors import Cancelled, Contended, PoisonedItem, Stale, Unavailable
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import HOUR_SECONDS, SECOND, Millis
 from tessera.model.life import buried
 from tessera.model.record import Record
-from tessera.stores.keys import CLEANUP, CORE, MARKER, alias_key, child_key, core_key, partition, session_of
+from tessera.stores.keys import (
+    CLEANUP,
+    CORE,
+    HEAD,
+    MARKER,
+    alias_key,
+    child_key,
+    conversations,
+    core_key,
+    partition,
+    session_of,
+)
 from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
 
 HOUR: Millis = HOUR_SECONDS * SECOND
@@ -45,7 +56,8 @@ _TO_BURY = (
 class Settled:
     """What became of a page of markers; `poisoned` holds session ids.
 
-    `left` holds the markers of those that another run or writer had at that moment: they are still to be settled.
+    `left` holds the markers of those that another run or writer had at that moment, or whose conversations could
+    not be archived: they are still to be settled.
     """
 
     expired: int
@@ -55,11 +67,23 @@ class Settled:
     left: tuple[Item, ...] = ()
 
 
-class Expiry:
-    """The clean-up's view of the table."""
+class Keeper(Protocol):
+    """Who keeps the conversations of a session when the session goes."""
 
-    def __init__(self, table: Table, shards: int) -> None:
-        self._table, self.shards = table, shards
+    def flush(self, session_id: str) -> object:
+        """End them and bring what is only in the table into the archive."""
+        ...
+
+    def purge(self, session_id: str) -> object:
+        """Take them out of the archive too."""
+        ...
+
+
+class Expiry:
+    """The clean-up's view of the table. `keeper` is asked for where there are conversations to keep."""
+
+    def __init__(self, table: Table, shards: int, keeper: Callable[[], Keeper] | None = None) -> None:
+        self._table, self.shards, self._keeper = table, shards, keeper
 
     def due(self, hour: int, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
         """Return a page of markers of that hour and shard whose time has come."""
@@ -78,14 +102,16 @@ class Expiry:
         records, poisoned = _read(found)
         living = [record for record in records.values() if record.session.live(now)]
         spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
-        settled = seen.keys() - poisoned - {record.id for record in living} - spent.lost
+        ending = seen.keys() - poisoned - {record.id for record in living} - spent.lost
+        unkept = self._unkept([i for i in ending if i not in records or records[i].has_messages])
+        settled = ending - unkept
         moved = sum(self._move(seen[record.id], record.session.expires_at) for record in living)
         for session_id in poisoned:
             self._move(seen[session_id], now + HOUR)
         done = [marker for marker in full_markers if session_of(marker["pk"]) in settled]
         with_children = [i for i in settled if i not in records or records[i].parts]
         deleted = sweep(self._table, done, with_children)
-        left = tuple(marker for i, marker in seen.items() if i in spent.lost)
+        left = tuple(marker for i, marker in seen.items() if i in spent.lost | unkept)
         return Settled(spent.count, moved, deleted, tuple(poisoned), left)
 
     def reached(self) -> int | None:
@@ -101,6 +127,17 @@ class Expiry:
     def finish(self, hour: int, now: Millis) -> None:
         """Note where a run has ended. Of two runs the later in time has the word; either is safe."""
         self._table.update(CLEANUP, Change({("hour",): hour, ("finishedAt",): now}))
+
+    def _unkept(self, session_ids: Sequence[str]) -> set[str]:
+        """Have the conversations of these sessions archived; return the ids of those where that fails for now."""
+        failed = set[str]()
+        for session_id in session_ids:
+            try:
+                if self._keeper and has_conversations(self._table, session_id):
+                    self._keeper().flush(session_id)
+            except Unavailable:
+                failed.add(session_id)
+        return failed
 
     def _bury(self, records: Sequence[Record], now: Millis) -> "_Buried":
         count, lost = 0, set[str]()
@@ -143,6 +180,11 @@ def marker(record: Record, shards: int, aliases: Sequence[str]) -> Item:
         BY_EXPIRY.sk: at,
         "aliases": list(aliases),
     }
+
+
+def has_conversations(table: Table, session_id: str) -> bool:
+    """Whether anything of a conversation is kept."""
+    return any(True for _ in table.query(conversations(session_id), HEAD, keys_only=True))
 
 
 def hasten(table: Table, record: Record, shards: int, now: Millis) -> None:

@@ -16,12 +16,12 @@ from tessera.errors import (
     Stale,
     Unavailable,
 )
-from tessera.model.changes import Change, Clause, Path, applied
+from tessera.model.changes import Admitted, Change, Clause, Path, applied
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
 from tessera.stores.attributes import size
-from tessera.stores.expiry import hasten, marker, sweep
+from tessera.stores.expiry import Keeper, has_conversations, hasten, marker, move_marker, sweep
 from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
 from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update, Write
 
@@ -31,6 +31,9 @@ MAX_PAGE_BYTES = 3_000_000
 TRIES = 12
 """How often a decision is taken anew because another writer came first."""
 
+
+type Admit = Callable[[Record], Admitted]
+"""Raises what keeps a caller from the session as it is in the record."""
 
 type Decision = tuple[Change, Sequence[Write]]
 """What a session becomes, and the writes of other items without which it must not."""
@@ -113,8 +116,10 @@ class SessionStore(Protocol):
         """
         ...
 
-    def delete(self, session_id: str, version: int | None = None) -> bool:
+    def delete(self, session_id: str, version: int | None = None, *, purge: bool = False) -> bool:
         """Delete every item of the session and its aliases; False when there was no session.
+
+        Its conversations are brought into the archive first, or taken out of it with `purge`.
 
         Raises:
             PreconditionFailed: a version is given, and the session has another one.
@@ -126,8 +131,10 @@ class SessionStore(Protocol):
 class Sessions:
     """Implements `SessionStore` on any table."""
 
-    def __init__(self, table: Table, clock: Clock, shards: int) -> None:
-        self._table, self._clock, self._shards = table, clock, shards
+    def __init__(
+        self, table: Table, clock: Clock, shards: int, keeper: Callable[[], Keeper] | None = None
+    ) -> None:
+        self._table, self._clock, self._shards, self._keeper = table, clock, shards, keeper
 
     def create(self, record: Record, data: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
         """See SessionStore."""
@@ -248,17 +255,26 @@ class Sessions:
             return fitting, (fitting[-1].session.created_at, fitting[-1].id)
         return live, (page.last["createdAt"], session_of(page.last["pk"])) if page.last else None
 
-    def delete(self, session_id: str, version: int | None = None) -> bool:
+    def delete(self, session_id: str, version: int | None = None, *, purge: bool = False) -> bool:
         """See SessionStore.
 
         The core goes first, so that from then on nobody is let in; the marker goes last, so that the
-        clean-up finds what a crash in between has left.
+        clean-up finds what a crash in between has left, and what could not be archived now.
         """
         clauses = () if version is None else (Clause(("version",), "is", version),)
         try:
             existed = self._table.delete(core_key(session_id), clauses)
         except Stale as stale:
             raise PreconditionFailed(version=(stale.found or {}).get("version")) from stale
+        if self._keeper and has_conversations(self._table, session_id):
+            if purge:
+                self._keeper().purge(session_id)
+            else:
+                try:
+                    self._keeper().flush(session_id)
+                except Unavailable:
+                    move_marker(self._table, session_id, self._clock(), self._shards)
+                    return existed
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
 
