@@ -41,12 +41,15 @@ reset: .venv/.stamp ## stop and empty the state
 logs: .venv/.stamp ## tail the logs of a running system
 	@$(PYTHON) -m local logs
 
-.PHONY: env invoke sam-local token keys rotate-keys
+.PHONY: env invoke objects sam-local token keys rotate-keys
 env: .venv/.stamp ## the address and the admin token as shell variables: eval "$(make -s env)"
 	@$(PYTHON) -m local env
 
 invoke: ready ## one built function through Lambda's runtime: FN=sessions/get [EVENT=path]
 	@$(PYTHON) -m local invoke $(or $(FN),$(error say which function: make invoke FN=sessions/get)) $(EVENT)
+
+objects: .venv/.stamp ## list what the archive's bucket has: [PREFIX=archive/…]
+	@$(PYTHON) -m local objects "$(PREFIX)"
 
 sam-local: ready ## write what `sam local invoke` needs, for those who have Docker
 	@$(PYTHON) -m local build

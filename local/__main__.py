@@ -35,6 +35,10 @@ def parser() -> argparse.ArgumentParser:
     invoke.add_argument("event", nargs="?", type=Path, help="a JSON file; the sample event when left out")
     invoke.set_defaults(run=commands.invoke)
 
+    objects = adding.add_parser("objects", help=commands.objects.__doc__)
+    objects.add_argument("prefix", nargs="?", default="", help="only keys that begin so")
+    objects.set_defaults(run=commands.objects)
+
     token = adding.add_parser("token", help=commands.token.__doc__)
     token.add_argument("scopes", help="separated by spaces or commas")
     token.set_defaults(run=commands.token)

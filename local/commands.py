@@ -87,6 +87,17 @@ def env(_: Namespace) -> None:
     print(f"export TESSERA={endpoints.http} ADMIN={endpoints.admin_token}")
 
 
+def objects(arguments: Namespace) -> None:
+    """List the keys in the running stack's archive."""
+    stack = Stack()
+    stack.require_running()
+    endpoints = Endpoints.read(stack.endpoints_file)
+    pages = stack.clients.s3.get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=endpoints.bucket, Prefix=arguments.prefix):
+        for found in page.get("Contents", ()):
+            print(found.get("Key"))
+
+
 def build(arguments: Namespace) -> None:
     """Build functions and layers, only what changed."""
     changed = Build(arguments.folder.resolve(), arguments.architecture).make()
