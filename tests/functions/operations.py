@@ -4,7 +4,7 @@ from local.paths import EVENTS
 from tests.functions.service import sample
 
 NAMES = sorted(str(file.relative_to(EVENTS).with_suffix("")) for file in EVENTS.glob("*/*.json"))
-HTTP = [name for name in NAMES if name not in ("lifecycle/cleanup", "tokens/authorize")]
+HTTP = [name for name in NAMES if "routeKey" in sample(name) and name != "tokens/authorize"]
 WITH_BODY = [name for name in HTTP if "body" in sample(name)]
 LIMITED = [name for name in HTTP if "authorizer" in sample(name)["requestContext"]]
 """Those that know who calls, and count it."""
@@ -13,5 +13,5 @@ OPTIONAL = "sessions/create"
 """Answers callers without a token too, but hears what the authorizer says of one."""
 
 PROTECTED = [name for name in LIMITED if name != OPTIONAL]
-ON_A_SESSION = [name for name in PROTECTED if "pathParameters" in sample(name)]
+ON_A_SESSION = [name for name in PROTECTED if "sessionId" in sample(name).get("pathParameters", {})]
 BY_OWNER = [name for name in ON_A_SESSION if name != "sessions/login"]

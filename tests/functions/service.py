@@ -16,6 +16,7 @@ from local.openapi.handlers import load
 from local.paths import EVENTS, FUNCTIONS
 from tessera.settings import Settings
 from tessera.stores.bucket import Bucket, MemoryBucket
+from tessera.stores.facts import MemoryFacts
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Table
 from tessera.stores.tiers import L2, L3, Tiers
@@ -116,6 +117,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     archive_bucket: Bucket = field(default_factory=MemoryBucket)
     analytics_bucket: Bucket = field(default_factory=MemoryBucket)
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
 
     def __post_init__(self) -> None:
         self._handlers: dict[str, Any] = {}
@@ -136,6 +138,7 @@ class Service:
             client=self.client,
             open_bucket=lambda name: TimedStore(buckets[name], tiers, L3),
         )
+        graph.facts = self.facts
         graph.telemetry.log.logger_handler.stream = Console()
         return graph
 
@@ -164,14 +167,18 @@ class Service:
         headers: Mapping[str, str] | None = None,
         authorizer: Mapping[str, Any] | None = _SAMPLE,
         context: Context | None = None,
+        route: str | None = None,
         **event: Any,
     ) -> Answer:
         """Send the sample event of a function, with these things otherwise.
 
-        `body` is JSON, `text` any text in its place; `authorizer` is a context in place of the authorizer's own.
+        `route` is another route of the function, e.g. `GET /sessions/{sessionId}`. `body` is JSON, `text` any text
+        in its place; `authorizer` is a context in place of the authorizer's own.
         Whatever is answered must be in docs/openapi.json.
         """
         request = sample(name) | event
+        if route is not None:
+            _take_route(request, route)
         if session_id is not None:
             _name_session(request, session_id)
         request["headers"] |= ({"authorization": f"Bearer {token}"} if token else {}) | dict(headers or {})
@@ -259,6 +266,12 @@ def owners_body(name: str) -> Any:
         "sessions/update": {"email": "b@example.com"},
         "sessions/extend": {},
         "tokens/revoke": {"scope": "this"},
+        "conversations/append": {"messages": [{"role": "user", "content": "Hello"}]},
+        "activity/cart": {"cartId": "cart-1"},
+        "activity/views": {"views": [{"productId": "p-1"}]},
+        "activity/collect": {
+            "events": [{"id": "e-1", "name": "page_viewed", "timestamp": "2026-11-20T10:00:00Z"}]
+        },
     }
     return bodies.get(name)
 
@@ -266,6 +279,13 @@ def owners_body(name: str) -> Any:
 def sample(name: str) -> dict[str, Any]:
     """Return the sample event of a function."""
     return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def _take_route(request: dict[str, Any], route: str) -> None:
+    method, _, path = route.partition(" ")
+    request |= {"routeKey": route, "rawPath": path.replace("{sessionId}", UNKNOWN)}
+    request["requestContext"]["routeKey"] = route
+    request["requestContext"]["http"] |= {"method": method, "path": request["rawPath"]}
 
 
 def _name_session(request: dict[str, Any], session_id: str) -> None:

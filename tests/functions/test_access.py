@@ -20,6 +20,14 @@ SCOPES = {
     "sessions/login": "sessions:write",
     "sessions/create": "sessions:write",
     "tokens/revoke": "sessions:read",
+    "conversations/append": "sessions:write",
+    "conversations/read": "sessions:read",
+    "conversations/clear": "sessions:write",
+    "conversations/pop": "sessions:write",
+    "conversations/recall": "sessions:read",
+    "activity/cart": "sessions:write",
+    "activity/views": "sessions:write",
+    "activity/collect": "sessions:write",
     "operations/metrics": "admin",
 }
 
@@ -119,10 +127,8 @@ def test_to_a_service_unknown_and_malformed_ids_are_not_found(service: Service, 
 def test_a_session_reaches_itself(service: Service, name: str, form: str) -> None:
     owner, alias = _with_alias(service)
     asked = {"id": owner.id, "me": "me", "alias": alias}[form]
-    assert service.call(name, asked, token=owner.token, body=owners_body(name)).status in (
-        200,
-        204,
-    )
+    answer = service.call(name, asked, token=owner.token, body=owners_body(name))
+    assert answer.status in (200, 201, 204), answer.text
 
 
 @pytest.mark.parametrize("name", BY_OWNER)
@@ -139,7 +145,7 @@ def test_a_session_reaches_no_other_known_or_not(service: Service, name: str) ->
     assert service.graph.sessions.find(other.id) == before
 
 
-@pytest.mark.parametrize("name", [*BY_OWNER, "sessions/list", "tokens/revoke"])
+@pytest.mark.parametrize("name", [*BY_OWNER, "sessions/list", "tokens/revoke", "activity/collect"])
 def test_the_token_of_a_deleted_session_is_revoked(service: Service, name: str) -> None:
     owner = service.create()
     assert service.call("sessions/delete", "me", token=owner.token).status == 204
@@ -149,7 +155,13 @@ def test_the_token_of_a_deleted_session_is_revoked(service: Service, name: str) 
 
 
 @pytest.mark.parametrize("cleaned", [False, True])
-@pytest.mark.parametrize("name", ["sessions/get", "sessions/list", "sessions/update", "sessions/extend"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["sessions/get", "sessions/list", "sessions/update", "sessions/extend"],
+        *["activity/cart", "activity/views", "activity/collect"],
+    ],
+)
 def test_an_expired_session_is_never_served(
     service: Service, clock: FakeClock, name: str, *, cleaned: bool
 ) -> None:
@@ -158,12 +170,12 @@ def test_an_expired_session_is_never_served(
     clock.forward(60)
     if cleaned:
         service.handler("lifecycle/cleanup")({}, _Hour())
-    asked = None if name == "sessions/list" else "me"
+    asked = "me" if name in BY_OWNER else None
     answer = service.call(name, asked, token=owner.token, query={}, body=owners_body(name))
     assert answer.problem == (404, "session-expired")
 
 
-@pytest.mark.parametrize("name", [*BY_OWNER, "sessions/list", "tokens/revoke"])
+@pytest.mark.parametrize("name", [*BY_OWNER, "sessions/list", "tokens/revoke", "activity/collect"])
 def test_a_token_of_an_earlier_epoch_is_revoked(service: Service, clock: FakeClock, name: str) -> None:
     owner = service.create()
     clock.forward(1)

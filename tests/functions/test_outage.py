@@ -19,7 +19,8 @@ def service(output: object, clock: FakeClock, table: FailingStore) -> Service:  
 
 
 @pytest.mark.parametrize(
-    "name", [*BY_OWNER, "sessions/create", "sessions/list", "tokens/refresh", "tokens/revoke"]
+    "name",
+    [*BY_OWNER, "sessions/create", "sessions/list", "tokens/refresh", "tokens/revoke", "activity/collect"],
 )
 def test_every_operation_says_try_again(service: Service, table: FailingStore, name: str) -> None:
     owner = service.create()

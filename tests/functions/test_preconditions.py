@@ -11,6 +11,8 @@ WRITES: dict[str, Any] = {
     "sessions/extend": {},
     "sessions/delete": None,
     "sessions/login": {"customerId": "customer-0"},
+    "activity/cart": {"cartId": "cart-1"},
+    "activity/views": {"views": [{"productId": "p-1"}]},
 }
 
 
