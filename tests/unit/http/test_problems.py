@@ -88,6 +88,33 @@ def test_an_error_of_validation_points_at_its_place(loc: tuple[Any, ...], pointe
     assert problem.members == {"errors": [{"pointer": pointer, "detail": "Input should be a valid string"}]}
 
 
+@pytest.mark.parametrize(
+    ("loc", "kind", "pointer"),
+    [
+        (("body", "events", 0, "cart", "data", "n"), "int_type", "/events/0/data/n"),
+        (("body", "events", 0, "cart", "data", "cart"), "missing", "/events/0/data/cart"),
+        (("body", "events", 0, "cart", "data"), "model_type", "/events/0/data"),
+        (("body", "events", 0, "data", "n", "[key]"), "string_type", "/events/0/data/n/[key]"),
+        (("body", "none"), "missing", "/none"),
+        (("query", "include", 0), "literal_error", "query/include/0"),
+    ],
+)
+def test_the_choice_of_a_union_is_no_place_in_the_body(loc: tuple[Any, ...], kind: str, pointer: str) -> None:
+    problem = of_validation([error(loc, kind)], {"events": [{"name": "cart", "data": {"n": "1"}}]})
+    assert problem.members["errors"][0]["pointer"] == pointer
+
+
+def test_a_choice_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    context = {"discriminator": "'name'", "expected_tags": "'a', 'b'", "tag": "s3cret"}
+    unknown = error(("body", "events", 0), "union_tag_invalid", "Input tag 's3cret'") | {"ctx": context}
+    absent = error(("body", "events", 1), "union_tag_not_found") | {"ctx": context}
+    problem = of_validation([unknown, absent], {"events": [{}, {}]})
+    assert problem.members["errors"] == [
+        {"pointer": "/events/0", "detail": "'name' must be one of 'a', 'b'"},
+        {"pointer": "/events/1", "detail": "'name' is missing"},
+    ]
+
+
 def test_it_says_what_is_wrong_and_not_what_was_sent() -> None:
     problem = of_validation(
         [

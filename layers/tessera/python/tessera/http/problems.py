@@ -8,6 +8,8 @@ from tessera.errors import Invalid, MalformedJson, Problem, TooManyRequests
 from tessera.http.limits import headers as rate_limit_headers
 
 CONTENT_TYPE = "application/problem+json"
+_KEY = "[key]"
+"""What pydantic adds to a place whose name is wrong, not what stands there."""
 
 
 def answer(problem: Problem) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _places(parts: Sequence[Any], sent: Any, *, missing: bool) -> Iterator[Any]:
         if (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and isinstance(part, int)):
             sent = sent[part]  # pyright: ignore[reportUnknownVariableType] - any JSON
             yield part
-        elif missing and number == len(parts):
+        elif number == len(parts) and (missing or part == _KEY):
             yield part
 
 
