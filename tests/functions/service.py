@@ -193,7 +193,8 @@ class Service:
         self._authorize(request, authorizer)
         raw = self.handler(name)(deepcopy(request), context or Context())
         answer = Answer(raw["statusCode"], raw["headers"], raw["body"] or "", raw["cookies"])
-        assert "rawPath" in event or undocumented(request["routeKey"], answer) is None
+        unknown = None if "rawPath" in event else undocumented(request["routeKey"], answer)
+        assert unknown is None, unknown
         return answer
 
     def authorize(self, cookies: Sequence[str] = (), **headers: str) -> dict[str, str]:
