@@ -159,6 +159,7 @@ def test_of_several_writers_none_loses_anything(history: TesseraChatMessageHisto
     assert sorted(int(str(message.content)) for message in history.messages) == [*range(40)]
 
 
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
 class TestRunnable:
     """In RunnableWithMessageHistory, as an application has it."""
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from agents import Agent, RunConfig, Runner, SQLiteSession, function_tool
 from agents.memory import Session, SessionSettings
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera_client import AsyncTessera, Problem, Tessera
@@ -133,12 +133,12 @@ def test_the_newest_n_come_in_order(session: TesseraSession) -> None:
     assert six == ten == users(1, 2, 3, 4, 5, 6)
 
 
-@pytest.mark.parametrize("settings", [SessionSettings(limit=2), {"limit": 2}])
+@pytest.mark.parametrize("given_settings", [SessionSettings(limit=2), {"limit": 2}])
 def test_the_settings_say_how_many_when_the_caller_does_not(
-    tessera: Tessera, aio: AsyncTessera, settings: Any
+    tessera: Tessera, aio: AsyncTessera, given_settings: Any
 ) -> None:
     async def read() -> tuple[Any, Any]:
-        session = TesseraSession(tessera.session_id, aio, settings)
+        session = TesseraSession(tessera.session_id, aio, given_settings)
         await session.add_items(users(1, 2, 3))
         return await session.get_items(), await session.get_items(limit=1)
 
@@ -401,6 +401,7 @@ OPERATION = st.one_of(
 )
 
 
+@settings(max_examples=50)
 @given(operations=st.lists(OPERATION, max_size=12))
 def test_it_does_what_sqlite_session_does(service: Service, operations: list[tuple[Any, ...]]) -> None:
     """Whatever is done in whatever order, nobody can tell our session from the SDK's own."""
