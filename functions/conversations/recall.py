@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from tessera.errors import SessionExpired
+from tessera.errors import NotYours, SessionExpired
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
 from tessera.model.clock import SECOND
@@ -10,7 +10,7 @@ from tessera.model.messages import Memory, Remembered
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-app = Api("conversations.recall", raises=(SessionExpired,))
+app = Api("conversations.recall", raises=(NotYours, SessionExpired))
 
 MARGIN = 4 * SECOND
 """Milliseconds kept for ranking and answering; what is not read by then is not searched."""

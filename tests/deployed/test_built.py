@@ -15,6 +15,7 @@ NAMES = sorted(f"{path.parent.name}/{path.stem}" for path in FUNCTIONS.glob("*/*
 ANSWERS = {
     "sessions/create": 201,
     "sessions/list": 200,
+    "conversations/recall": 200,
     "activity/collect": 202,
     "tokens/keys": 200,
     "tokens/refresh": 401,

@@ -159,6 +159,7 @@ def test_the_token_of_a_deleted_session_is_revoked(service: Service, name: str) 
     "name",
     [
         *["sessions/get", "sessions/list", "sessions/update", "sessions/extend"],
+        *["conversations/append", "conversations/read", "conversations/clear", "conversations/pop"],
         *["activity/cart", "activity/views", "activity/collect"],
     ],
 )

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tessera.http.body import MAX_BYTES
-from tests.functions.operations import WITH_BODY
-from tests.functions.service import Answer, Owner, Service, sample
+from tessera.http.body import LARGE_BYTES, MAX_BYTES
+from tests.functions.operations import ON_A_SESSION, WITH_BODY
+from tests.functions.service import Answer, Owner, Service
 
 OPTIONAL = ["sessions/create", "sessions/extend", "tokens/refresh"]
+LARGE = {"conversations/append": LARGE_BYTES}
 
 
 @pytest.fixture
@@ -102,11 +103,12 @@ def test_every_media_type_of_json_will_do(service: Service, owner: Owner, media_
 @pytest.mark.parametrize("name", WITH_BODY)
 @pytest.mark.parametrize("encoded", [False, True])
 def test_a_body_over_the_limit_is_too_large(service: Service, owner: Owner, name: str, *, encoded: bool) -> None:
-    text = json.dumps({"x": "ä" * (MAX_BYTES // 2)}, ensure_ascii=False)
+    limit = LARGE.get(name, MAX_BYTES)
+    text = json.dumps({"x": "ä" * (limit // 2)}, ensure_ascii=False)
     body = b64encode(text.encode()).decode() if encoded else text
     answer = _send(service, owner, name, body, isBase64Encoded=encoded)
     assert answer.problem == (413, "content-too-large")
-    assert answer.json["limit"] == MAX_BYTES
+    assert answer.json["limit"] == limit
 
 
 def test_a_session_that_would_outgrow_its_item_is_too_large(service: Service, owner: Owner) -> None:
@@ -139,5 +141,5 @@ def _send(
     """Send it as somebody who may do everything but send this."""
     by_service = name == "sessions/login"
     token = service.service_token() if by_service else owner.token
-    asked = owner.id if "pathParameters" in sample(name) else None
+    asked = owner.id if name in ON_A_SESSION else None
     return service.call(name, asked, token=token, text=text, headers=headers, **event)

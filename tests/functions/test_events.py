@@ -13,6 +13,7 @@ from tests.template.reading import TEMPLATE, parse
 ANSWERS = {
     "sessions/create": 201,
     "sessions/list": 200,
+    "conversations/recall": 200,
     "activity/collect": 202,
     "tokens/refresh": 401,
     "tokens/revoke": 401,

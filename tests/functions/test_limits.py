@@ -10,7 +10,7 @@ from tessera.http.idempotency import fingerprint
 from tessera.model.changes import Change
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Item, Key
-from tests.functions.operations import LIMITED, OPTIONAL
+from tests.functions.operations import LIMITED, ON_A_SESSION, OPTIONAL
 from tests.functions.service import Answer, Service, sample
 from tests.support.fakes import FakeClock
 
@@ -117,7 +117,7 @@ def test_every_answer_behind_the_limit_tells_what_is_left(
 ) -> None:
     """Good or bad; that the document says so, `call` sees to."""
     token = None if name == OPTIONAL else limited.create().token
-    own = "me" if "pathParameters" in sample(name) else None
+    own = "me" if name in ON_A_SESSION else None
     answer = limited.call(name, own, token=token, **sent)
     assert answer.headers.keys() >= {"RateLimit", "RateLimit-Policy"}
 

@@ -10,8 +10,8 @@ from tessera.model.changes import Change
 from tessera.stores.keys import core_key
 from tessera.stores.memory import MemoryTable
 from tests.functions.conftest import Output
-from tests.functions.operations import HTTP
-from tests.functions.service import CSRF, Context, Owner, Service, owners_body, sample
+from tests.functions.operations import HTTP, ON_A_SESSION
+from tests.functions.service import CSRF, Context, Owner, Service, owners_body
 from tests.support.fakes import FailingStore, FakeClock
 
 EMAIL = "ada@example.com"
@@ -65,7 +65,7 @@ def test_no_line_holds_what_is_personal_or_secret(
         {"refreshToken": owner.refresh_token} if name == "tokens/refresh" else {"email": EMAIL}
     )
     for asked, sent in ((owner.id, body), ("me", body), (EMAIL, {"id": EMAIL})):
-        id_ = asked if "pathParameters" in sample(name) else None
+        id_ = asked if name in ON_A_SESSION else None
         service.call(name, id_, body=sent, headers=CSRF, **credentials)
     lines = output.capsys.readouterr()
     text = lines.out + lines.err
