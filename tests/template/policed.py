@@ -1,4 +1,4 @@
-"""A table that refuses what a function's policy in template.yaml does not allow, as IAM would."""
+"""A table, buckets and facts that refuse what a policy of template.yaml does not allow, as IAM would."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,11 +6,17 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tessera.model.changes import Change, Clause
-from tessera.stores.table import Index, Item, Key, Page, Put, Table
+from tessera.stores.bucket import Bucket
+from tessera.stores.facts import Fact, Facts
+from tessera.stores.table import Index, Item, Key, Page, Put, Table, Update, Write
 from tests.template.reading import Function, Json
 
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 KEYS = {"Ref": "Keys"}
+FACTS = {"Fn::GetAtt": ["Facts", "Arn"]}
+
+type Grant = tuple[str, str, str]
+"""A statement's name, an action of it, and the partition or the resource that it is for."""
 
 
 class AccessDenied(Exception):
@@ -19,10 +25,10 @@ class AccessDenied(Exception):
 
 @dataclass
 class Policy:
-    """The statements of one function; notes which of their actions are used, and what is refused."""
+    """The statements of one function; notes what of them is used, and what is refused."""
 
     function: Function
-    used: set[tuple[str, str]] = field(default_factory=set)
+    used: set[Grant] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
 
     def statements(self) -> Iterator[Json]:
@@ -30,24 +36,30 @@ class Policy:
         for policy in self.function.properties["Policies"]:
             yield from policy["Statement"]
 
-    def granted(self) -> set[tuple[str, str]]:
-        """Return each statement's name with each of its actions."""
-        return {(statement["Sid"], action) for statement in self.statements() for action in _actions(statement)}
+    def granted(self) -> set[Grant]:
+        """Return all that is granted, part by part."""
+        return {
+            (statement["Sid"], action, place)
+            for statement in self.statements()
+            for action in _listed(statement["Action"])
+            for place in _leading(statement) or map(str, _listed(statement["Resource"]))
+        }
 
     def require(self, action: str, resource: Json, partitions: Iterable[str] = ()) -> None:
         """Note every statement that allows it; raise AccessDenied when there is none."""
         partitions = [*partitions]
         allowing = [
-            statement
+            (statement["Sid"], action, place)
             for statement in self.statements()
-            if action in _actions(statement)
-            and statement["Resource"] == resource
-            and all(_leads(statement, pk) for pk in partitions)
+            if action in _listed(statement["Action"])
+            for granted in _listed(statement["Resource"])
+            if _covers(granted, resource) and all(_leads(statement, pk) for pk in partitions)
+            for place in ([*_used(statement, partitions)] if _leading(statement) else [str(granted)])
         ]
         if not allowing:
             self.refused.append(f"{action} on {resource} for {partitions}")
             raise AccessDenied(self.refused[-1])
-        self.used |= {(statement["Sid"], action) for statement in allowing}
+        self.used |= set(allowing)
 
 
 class PolicedTable:
@@ -61,20 +73,28 @@ class PolicedTable:
         return self._table.get(key)
 
     def get_many(self, keys: Sequence[Key], *, only: Sequence[str] = ()) -> list[Item]:
-        self._require("BatchGetItem", [key.pk for key in keys])
+        if keys:
+            self._require("BatchGetItem", [key.pk for key in keys])
         return self._table.get_many(keys, only=only)
 
     def update(self, key: Key, change: Change) -> Item:
         self._require("UpdateItem", [key.pk])
         return self._table.update(key, change)
 
-    def transact(self, puts: Sequence[Put]) -> None:
-        self._require("PutItem", [put.item["pk"] for put in puts])
-        self._table.transact(puts)
+    def transact(self, writes: Sequence[Write]) -> None:
+        """One statement must allow a verb for all of it: IAM may see the partitions of a request together."""
+        for kind, verb in ((Put, "PutItem"), (Update, "UpdateItem")):
+            if any(isinstance(write, kind) for write in writes):
+                self._require(verb, [write.key.pk for write in writes])
+        self._table.transact(writes)
 
     def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
         self._require("Query", [pk])
         return self._table.query(pk, prefix, keys_only=keys_only)
+
+    def query_between(self, pk: str, first: str, last: str, **how: Any) -> Iterable[Item]:
+        self._require("Query", [pk])
+        return self._table.query_between(pk, first, last, **how)
 
     def query_index(self, index: Index, pk: str, **how: Any) -> Page:
         self._policy.require("dynamodb:Query", {"Fn::Sub": f"${{Table.Arn}}/index/{index.name}"})
@@ -85,11 +105,61 @@ class PolicedTable:
         return self._table.delete(key, clauses)
 
     def delete_many(self, keys: Sequence[Key]) -> None:
-        self._require("BatchWriteItem", [key.pk for key in keys])
+        if keys:
+            self._require("BatchWriteItem", [key.pk for key in keys])
         self._table.delete_many(keys)
 
     def _require(self, verb: str, partitions: Iterable[str]) -> None:
         self._policy.require(f"dynamodb:{verb}", TABLE, partitions)
+
+
+class PolicedBucket:
+    """Implements `Bucket` on another one, under a policy; `name` is that of the resource."""
+
+    def __init__(self, bucket: Bucket, name: str, policy: Policy) -> None:
+        self._bucket, self._name, self._policy = bucket, name, policy
+
+    def get(self, key: str) -> bytes | None:
+        """Without the right to list, S3 refuses what is not there."""
+        self._require("GetObject", key)
+        body = self._bucket.get(key)
+        self._policy.require("s3:ListBucket", {"Fn::GetAtt": [self._name, "Arn"]})
+        return body
+
+    def get_many(self, keys: Sequence[str]) -> Iterator[bytes | None]:
+        return map(self.get, keys)
+
+    def put(self, key: str, body: bytes) -> None:
+        self._require("PutObject", key)
+        self._bucket.put(key, body)
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        self._require("PutObject", key)
+        return self._bucket.put_new(key, body)
+
+    def keys(self, prefix: str) -> Iterable[str]:
+        self._policy.require("s3:ListBucket", {"Fn::GetAtt": [self._name, "Arn"]})
+        return self._bucket.keys(prefix)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        keys = [*keys]
+        for key in keys:
+            self._require("DeleteObject", key)
+        self._bucket.delete_many(keys)
+
+    def _require(self, verb: str, key: str) -> None:
+        self._policy.require(f"s3:{verb}", {"Fn::Sub": f"${{{self._name}.Arn}}/{key}"})
+
+
+class PolicedFacts:
+    """Implements `Facts` on another one, under a policy."""
+
+    def __init__(self, facts: Facts, policy: Policy) -> None:
+        self._facts, self._policy = facts, policy
+
+    def put(self, facts: Sequence[Fact]) -> None:
+        self._policy.require("firehose:PutRecordBatch", FACTS)
+        self._facts.put(facts)
 
 
 class PolicedClient:
@@ -107,15 +177,33 @@ class PolicedClient:
         return {}
 
 
-def _actions(statement: Json) -> list[str]:
-    actions = statement["Action"]
-    return actions if isinstance(actions, list) else [actions]
+def _listed(value: Json) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _covers(granted: Json, resource: Json) -> bool:
+    """Whether it is the resource, or a prefix of objects to which it belongs."""
+    if granted == resource:
+        return True
+    both = [value.get("Fn::Sub", "") for value in (granted, resource)]
+    return bool(both[0]) and fnmatchcase(both[1], both[0])
+
+
+def _leading(statement: Json) -> list[str]:
+    """Return the partitions that a statement names."""
+    conditions = statement.get("Condition", {}).values()
+    return [key for condition in conditions for keys in condition.values() for key in keys]
+
+
+def _used(statement: Json, partitions: Sequence[str]) -> Iterator[str]:
+    return (key for key in _leading(statement) if any(_is_in(statement, pk, key) for pk in partitions))
 
 
 def _leads(statement: Json, pk: str) -> bool:
     """Judge dynamodb:LeadingKeys as ForAllValues:StringLike and :StringEquals do."""
-    return all(
-        any(fnmatchcase(pk, key) if operator.endswith("StringLike") else pk == key for key in keys)
-        for operator, condition in statement.get("Condition", {}).items()
-        for keys in condition.values()
-    )
+    return not statement.get("Condition") or any(_is_in(statement, pk, key) for key in _leading(statement))
+
+
+def _is_in(statement: Json, pk: str, key: str) -> bool:
+    (operator,) = statement["Condition"]
+    return fnmatchcase(pk, key) if operator.endswith("StringLike") else pk == key

@@ -15,6 +15,7 @@ _WATCHED = {
     "AWS/SQS ApproximateNumberOfMessagesVisible",
     "AWS/Firehose DeliveryToS3.DataFreshness",
     "Tessera CleanupLagSeconds",
+    "Tessera ArchiveLagSeconds",
 }
 
 
@@ -45,6 +46,7 @@ BREAKS: Breaks = {
                 "TableThrottlesAlarm": "AWS/DynamoDB ReadThrottleEvents",
                 "DeadLettersAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible",
                 "CleanupLagAlarm": "Tessera CleanupLagSeconds",
+                "ArchiveLagAlarm": "Tessera ArchiveLagSeconds",
                 "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
                 "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",
             }.items()

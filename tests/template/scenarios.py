@@ -1,0 +1,205 @@
+"""What each function is made to do, so that it does all its work."""
+
+from collections.abc import Callable, Mapping
+
+from tessera.model.caller import Caller
+from tessera.model.changes import Change
+from tessera.model.life import extended
+from tessera.stores.keys import HEAD, conversations
+from tessera.stores.table import Key
+from tests.support.fakes import FailingStore, InterruptedStore
+from tests.template.reading import Json
+from tests.template.world import DAY, SERVICE, Made, World
+
+type Scenario = Callable[[World], object]
+
+HELLO = {"messageId": "hello", "role": "user", "content": "Which size is the blue one?"}
+LARGE = {"messageId": "large", "role": "user", "content": "x" * 400_000}
+"""Too large for an item."""
+
+
+def _on_a_session(name: str, body: Json = None) -> Scenario:
+    """A service names a session as another system did."""
+
+    def scenario(world: World) -> None:
+        world.call(name, SERVICE, body, sessionId=world.create().alias)
+
+    return scenario
+
+
+def _on_a_conversation(name: str, **how: Json) -> Scenario:
+    """Its beginning is in the archive alone, its end is too large for the table."""
+
+    def scenario(world: World) -> None:
+        world.call(name, SERVICE, **how, sessionId=_talk(world).alias)
+
+    return scenario
+
+
+def _talk(world: World, customer_id: str | None = None) -> Made:
+    made = world.create(customer_id)
+    world.say(made, HELLO, *({"role": "user", "content": str(number)} for number in range(5)))
+    world.archive(made)
+    world.forget(made)
+    world.say(made, LARGE)
+    return made
+
+
+def _create(world: World) -> None:
+    """The second time the answer was lost, so that the session is there already."""
+    for _ in range(2):
+        world.call("sessions/create", Caller(), {"kind": "form"}, key="the same")
+
+
+def _delete(world: World) -> None:
+    """A session reads itself before it goes, a service need not. One is purged; for the last, S3 is down."""
+    one, other, third, last = _talk(world), _talk(world), _archived_halfway(world), _talk(world)
+    world.call("sessions/delete", one.caller, sessionId=one.id)
+    world.call("sessions/delete", SERVICE, sessionId=other.alias, query={"purge": "true"})
+    world.call("sessions/delete", SERVICE, sessionId=third.alias)
+    world.buckets["Archive"] = down = FailingStore(world.buckets["Archive"])
+    down.down = True
+    world.call("sessions/delete", SERVICE, sessionId=last.alias)
+
+
+def _login(world: World) -> None:
+    made = _talk(world)
+    world.call("sessions/login", SERVICE, {"customerId": "c1"}, sessionId=made.alias)
+
+
+def _authorize(world: World) -> None:
+    token = world.create().tokens["accessToken"]
+    event = {"headers": {"authorization": f"Bearer {token}"}}
+    assert world.invoke("tokens/authorize", event)["context"]["sessionId"]
+
+
+def _refresh(world: World) -> None:
+    made = world.create()
+    world.call("tokens/refresh", Caller(), {"refreshToken": made.tokens["refreshToken"]})
+
+
+def _revoke(world: World) -> None:
+    one, _ = world.create("c1"), world.create("c1")
+    assert world.call("tokens/revoke", one.caller, {"scope": "all"}) == {"revoked": 2}
+
+
+def _append(world: World) -> None:
+    """A message comes again, when only the archive has it; another one at the same time as we send it."""
+    made = _talk(world)
+    repeated = world.call("conversations/append", SERVICE, {"messages": [HELLO]}, sessionId=made.alias)
+    assert repeated["messages"][0]["content"] == HELLO["content"]
+    large = LARGE | {"messageId": "raced"}
+    world.table = InterruptedStore(world.table, "transact", lambda: world.say(made, large))
+    world.say(made, large)
+
+
+def _pop(world: World) -> None:
+    """The newest message is a large one, the one before is in the archive alone."""
+    made = _talk(world)
+    popped = [world.call("conversations/pop", SERVICE, sessionId=made.alias)["message"] for _ in range(2)]
+    assert [message["content"] for message in popped] == [LARGE["content"], "4"]
+
+
+def _recall(world: World) -> None:
+    """A session asks for its own customer, with a conversation that has ended and one that has not."""
+    made = _talk(world, "c1")
+    world.call("conversations/clear", made.caller, sessionId=made.id)
+    world.say(made, HELLO | {"messageId": "again"})
+    found = world.call("conversations/recall", made.caller, query={"query": "blue"}, customerId="c1")
+    assert len(found["messages"]) == 2
+
+
+def _archive(world: World) -> None:
+    """By the stream and by the schedule; what TTL took before; what is over; what others had no time to finish."""
+    large = _talk(world)
+    world.now += DAY
+    world.archive(large)
+    halfway = _archived_halfway(world)
+    world.say(halfway, HELLO | {"messageId": "later"})
+    world.archive(halfway)
+    taken = world.create()
+    world.say(taken, HELLO)
+    assert world.invoke("conversations/archive", world.forget(taken)) == {"batchItemFailures": []}
+    _purged_halfway(world)
+    world.now += 400 * DAY
+    world.invoke("conversations/archive", {})
+
+
+def _purged_halfway(world: World) -> Made:
+    made = _talk(world)
+    due = Change({("purgingAt",): world.now, ("expiryBucket",): "ARCHIVE#00", ("expiresAt",): world.now})
+    world.table.update(_head_of(world, made), due)
+    return made
+
+
+def _archived_halfway(world: World) -> Made:
+    """A run has said what it would archive, and died; then TTL came."""
+    made = _talk(world)
+    world.table.update(_head_of(world, made), Change({("archivingSeq",): 7}))
+    world.forget(made)
+    return made
+
+
+def _head_of(world: World, made: Made) -> Key:
+    (head,) = world.table.query(conversations(made.id), HEAD)
+    return Key(head["pk"], head["sk"])
+
+
+def _set_and_fill_cart(world: World) -> None:
+    made = world.create()
+    world.call("activity/cart", SERVICE, {"cartId": "cart"}, method="PUT", sessionId=made.alias)
+    actions = {"actions": [{"action": "item_added"}]}
+    world.call("activity/cart", made.caller, actions, method="POST", sessionId=made.id)
+
+
+def _collect(world: World) -> None:
+    event = {"id": "e", "name": "page_viewed", "timestamp": "2026-11-20T10:00:00Z"}
+    world.call("activity/collect", world.create().caller, {"events": [event]})
+    assert world.facts.lines
+
+
+def _record(world: World) -> None:
+    made = world.create()
+    world.invoke("insights/record", world.born(made))
+    assert world.facts.lines
+
+
+def _cleanup(world: World) -> None:
+    """Of four sessions three have expired with conversations in different states, one was extended in time."""
+    _talk(world)
+    _purged_halfway(world)
+    _archived_halfway(world)
+    living = world.create()
+    world.sessions.change(living.id, lambda record: extended(record, 60 * DAY // 1000, world.now))
+    world.now += 30 * DAY + 60_000
+    assert world.invoke("lifecycle/cleanup", {})["moved"] == 1
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "sessions/create": _create,
+    "sessions/get": _on_a_conversation("sessions/get", query={"include": "data,messages,activity"}),
+    "sessions/list": lambda world: world.call("sessions/list", world.create("c1").caller),
+    "sessions/update": _on_a_session("sessions/update", {"email": "a@example.com"}),
+    "sessions/delete": _delete,
+    "sessions/validate": _on_a_session("sessions/validate"),
+    "sessions/extend": _on_a_session("sessions/extend", {"seconds": 60}),
+    "sessions/login": _login,
+    "tokens/authorize": _authorize,
+    "tokens/refresh": _refresh,
+    "tokens/revoke": _revoke,
+    "tokens/keys": lambda world: world.call("tokens/keys", Caller()),
+    "conversations/append": _append,
+    "conversations/read": _on_a_conversation("conversations/read"),
+    "conversations/clear": _on_a_conversation("conversations/clear"),
+    "conversations/pop": _pop,
+    "conversations/recall": _recall,
+    "conversations/archive": _archive,
+    "activity/cart": _set_and_fill_cart,
+    "activity/views": _on_a_session("activity/views", {"views": [{"productId": "p-1"}]}),
+    "activity/collect": _collect,
+    "insights/record": _record,
+    "lifecycle/cleanup": _cleanup,
+    "operations/health": lambda world: world.call("operations/health", Caller()),
+    "operations/metrics": lambda world: world.call("operations/metrics", SERVICE),
+    "operations/openapi": lambda world: world.call("operations/openapi", Caller()),
+}

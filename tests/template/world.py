@@ -1,0 +1,192 @@
+"""A world in memory in which each function runs under its own policy."""
+
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+from tessera.model.caller import Caller, Scope
+from tessera.model.changes import Change
+from tessera.model.clock import system_clock
+from tessera.settings import Settings
+from tessera.stores.attributes import encode_item
+from tessera.stores.bucket import Bucket, MemoryBucket
+from tessera.stores.facts import MemoryFacts
+from tessera.stores.keys import CORE, MARKER, SEGMENT, alias_key, child_key, partition
+from tessera.stores.memory import MemoryTable
+from tessera.stores.sessions import Sessions
+from tessera.stores.table import Item, Key, Put, Table
+from tessera.stores.tiers import Tiers
+from tessera.tokens.keyring import new_ring
+from tessera.wiring import Graph
+from tests.template.policed import KEYS, PolicedBucket, PolicedClient, PolicedFacts, PolicedTable, Policy
+from tests.template.reading import ROOT, TEMPLATE, Function, Json, parse
+
+FUNCTIONS = {
+    f"{function.context}/{function.operation}": function for function in parse(TEMPLATE.read_text()).functions()
+}
+SERVICE = Caller(service="test", scopes=frozenset({Scope.ADMIN}))
+DAY = 86_400_000
+SETTINGS = Settings.of(
+    {
+        "TABLE_NAME": "tessera-test",
+        "KEYS_SECRET": "keys",
+        "ARCHIVE_BUCKET": "Archive",
+        "ANALYTICS_BUCKET": "Analytics",
+        "ISSUER": "tessera-test",
+        "AUDIENCE": "tessera",
+        "LOG_SALT": "salt",
+        "CLEANUP_SHARDS": "2",
+        "METRICS_FLUSH_SECONDS": "0",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A session that exists: its id, an id that it had elsewhere, its caller and its tokens."""
+
+    id: str
+    alias: str
+    caller: Caller
+    tokens: Json
+
+
+@dataclass
+class World:
+    """One table, two buckets and one ring for all functions, each under its own policy."""
+
+    now: int = field(default_factory=system_clock)  # PyJWT knows no other
+    table: Table = field(default_factory=MemoryTable)
+    buckets: dict[str, Bucket] = field(
+        default_factory=lambda: {name: MemoryBucket() for name in ("Archive", "Analytics")}
+    )
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
+    ring: str = field(default_factory=lambda: json.dumps(new_ring(system_clock())))
+    keys: Iterator[str] = field(default_factory=lambda: map(str, count()))
+    policies: dict[str, Policy] = field(default_factory=dict)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The store without any policy, to look and to prepare."""
+        return Sessions(self.table, lambda: self.now, SETTINGS.cleanup_shards)
+
+    def invoke(self, name: str, event: Json) -> Any:
+        """Run a function under its policy."""
+        handler = handler_of(FUNCTIONS[name])
+        handler.container.wire(self._graph(self.policies.setdefault(name, Policy(FUNCTIONS[name]))))
+        return handler(event, SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000))
+
+    def call(
+        self,
+        name: str,
+        caller: Caller,
+        body: Json = None,
+        *,
+        key: str | None = None,
+        method: str | None = None,
+        query: Mapping[str, str] | None = None,
+        **path: str,
+    ) -> Json:
+        """Call a function over HTTP, under a new Idempotency-Key by default; return its JSON."""
+        routes = FUNCTIONS[name].events("HttpApi")
+        route = next(route for route in routes if method in (None, route["Method"]))
+        event = _http(route["Method"], route["Path"], caller, body, path)
+        event["headers"]["idempotency-key"] = key or next(self.keys)
+        event |= {"rawQueryString": urlencode(query or {}), "queryStringParameters": dict(query or {})}
+        answer = self.invoke(name, event)
+        assert answer["statusCode"] < 300, answer
+        return json.loads(answer["body"]) if "json" in answer["headers"].get("Content-Type", "") else None
+
+    def create(self, customer_id: str | None = None) -> Made:
+        """Create a session with a bucket, through its function; it has an alias."""
+        customer = {"customer": {"customerId": customer_id}} if customer_id else {}
+        made = self.call("sessions/create", SERVICE, {"kind": "chat", "data": {"form": {"a": 1}}, **customer})
+        record = self.sessions.find(made["session"]["id"])
+        alias = f"old-{next(self.keys)}"
+        self.table.transact([Put({**alias_key(alias)._asdict(), "id": record.id})])
+        self.table.update(child_key(record.id, MARKER), Change({("aliases",): [alias]}))
+        return Made(record.id, alias, Caller(session_id=record.id, epoch=record.epoch), made["tokens"])
+
+    def say(self, made: Made, *messages: Json) -> Json:
+        """Append messages, through the function."""
+        return self.call("conversations/append", made.caller, {"messages": messages}, sessionId=made.id)
+
+    def archive(self, made: Made) -> None:
+        """Archive the messages of a session, as the stream has it done."""
+        records = [_record("INSERT", item) for item in self.segments(made)]
+        assert self.invoke("conversations/archive", {"Records": records}) == {"batchItemFailures": []}
+
+    def segments(self, made: Made) -> list[Item]:
+        """Return what of a session's messages is in the table."""
+        return [*self.table.query(partition(made.id), SEGMENT)]
+
+    def forget(self, made: Made) -> Json:
+        """Take the messages out of the table, as TTL does; return what the stream says of it."""
+        gone = self.segments(made)
+        self.table.delete_many([Key(item["pk"], item["sk"]) for item in gone])
+        return {"Records": [_record("REMOVE", item) for item in gone]}
+
+    def born(self, made: Made) -> Json:
+        """Return what the stream says of a session that is new."""
+        (core,) = self.table.query(partition(made.id), CORE)
+        return {"Records": [_record("INSERT", core)]}
+
+    def _graph(self, policy: Policy) -> Graph:
+        def fetch_keys(_fresh: bool) -> str:
+            policy.require("secretsmanager:GetSecretValue", KEYS)
+            return self.ring
+
+        graph = Graph(
+            settings=SETTINGS,
+            table=PolicedTable(self.table, policy),
+            tiers=Tiers(),
+            fetch_keys=fetch_keys,
+            clock=lambda: self.now,
+            client=PolicedClient(policy),
+            open_bucket=lambda name: PolicedBucket(self.buckets[name], name, policy),
+        )
+        graph.facts = PolicedFacts(self.facts, policy)
+        return graph
+
+
+def handler_of(function: Function) -> Any:
+    """Import a function's file as Lambda does: by its path, under its own name."""
+    path = ROOT / "functions" / function.context / f"{function.operation}.py"
+    spec = importlib.util.spec_from_file_location(f"{function.context}_{function.operation}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.handler
+
+
+def _http(method: str, path: str, caller: Caller, body: Json, named: Mapping[str, str]) -> Json:
+    """Return an HTTP API event, payload 2.0."""
+    raw_path = path.format(**named)
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": raw_path,
+        "headers": {"content-type": "application/json"} if body is not None else {},
+        "pathParameters": dict(named),
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+        "requestContext": {
+            "authorizer": {"lambda": caller.context()},
+            "http": {"method": method, "path": raw_path, "sourceIp": "192.0.2.1"},
+            "requestId": "request",
+            "stage": "$default",
+        },
+    }
+
+
+def _record(name: str, item: Item) -> Json:
+    """Return a record of the table's stream."""
+    keys = {"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
+    image = {"NewImage" if name == "INSERT" else "OldImage": encode_item(item)}
+    return {"eventName": name, "dynamodb": {"Keys": keys, "SequenceNumber": item["sk"], **image}}
