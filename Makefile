@@ -92,7 +92,7 @@ check-template: ready .tessera/tools/checkov/.stamp ## SAM, cfn-lint, checkov on
 	.tessera/tools/checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation --file $(BUILT)
 	$(PYTHON) -m pytest -q tests/template
 
-bench: ready ## the benchmarks; JSON into bench/results/
+bench: ready .tessera/engines/langchain/.stamp ## the benchmarks; JSON into bench/results/
 	@$(PYTHON) -m bench $(ARGS)
 
 openapi: .venv/.stamp ## write docs/openapi.json from the handlers
@@ -133,6 +133,7 @@ endef
 $(eval $(call environment,.venv,requirements/dev.txt,$(CURDIR)/layers/tessera/python $(CURDIR)/client/python/src))
 $(eval $(call environment,.tessera/engines/ministack,requirements/ministack.txt))
 $(eval $(call environment,.tessera/engines/runtime,requirements/runtime.txt))
+$(eval $(call environment,.tessera/engines/langchain,requirements/langchain.txt))
 $(eval $(call environment,.tessera/tools/sam,requirements/sam.txt))
 $(eval $(call environment,.tessera/tools/checkov,requirements/checkov.txt))
 
