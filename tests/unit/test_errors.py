@@ -34,6 +34,7 @@ CALLED = {
     ],
     "secretsmanager": ["GetSecretValue"],
     "firehose": ["PutRecordBatch"],
+    "athena": ["StartQueryExecution", "GetQueryExecution", "GetQueryResults"],
     "s3": ["GetObject", "PutObject", "ListObjectsV2", "DeleteObjects"],
 }
 CAUGHT_WHERE_THE_CONDITION_IS_SET = {

@@ -5,7 +5,7 @@ TesseraError
 │   ├── BadRequest           400 MalformedJson
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
-│   ├── NotFound             404 SessionNotFound · SessionExpired
+│   ├── NotFound             404 SessionNotFound · SessionExpired · InsightNotFound
 │   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · IdempotencyInProgress
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
@@ -13,7 +13,7 @@ TesseraError
 │   ├── Invalid              422 IdempotencyKeyReused
 │   ├── TooManyRequests      429
 │   ├── InternalError        500 the answer to whatever is not in this tree
-│   └── Unavailable          503 Throttled · Contended · Unhealthy
+│   └── Unavailable          503 Throttled · Contended · QueryFailed · Unhealthy
 ├── Stale                        a condition did not hold; carries the item that was found instead
 ├── Cancelled                    the same for a transaction; carries what was found at which of its places
 ├── PoisonedItem                 a stored item that the model refuses; carries its key
@@ -149,6 +149,12 @@ class SessionExpired(NotFound):
     slug, title = "session-expired", "The session has expired"
 
 
+class InsightNotFound(NotFound):
+    """No insight has this name."""
+
+    slug, title = "insight-not-found", "There is no such insight"
+
+
 class Conflict(Problem):
     """The request and the present state contradict each other."""
 
@@ -254,6 +260,12 @@ class Contended(Unavailable):
     slug, title, retry_after = "contended", "Too many writers at once", 1
 
 
+class QueryFailed(Unavailable):
+    """A query over the archive did not end well; `reason` tells whose fault it was, `execution` its id."""
+
+    slug, title, retry_after = "query-failed", "The query failed", 10
+
+
 class Unhealthy(Unavailable):
     """GET /health found a part that does not work; `checks` says which."""
 
@@ -312,6 +324,7 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "IdempotentParameterMismatchException": Contended,
     # Down: AWS, or the way to it.
     "InternalServerError": Unavailable,
+    "InternalServerException": Unavailable,
     "InternalServiceError": Unavailable,
     "InternalFailure": Unavailable,
     "InternalError": Unavailable,

@@ -33,6 +33,8 @@ MESSAGES = "MessagesAppended"
 ARCHIVED = "MessagesArchived"
 ARCHIVE_FAILURES = "ArchiveFailures"
 ARCHIVE_LAG = "ArchiveLagSeconds"
+COMPACTED = "MessagesCompacted"
+COMPACTION_LAG = "CompactionLagSeconds"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -45,6 +47,7 @@ SERIES = {
     MESSAGES: "tessera_messages_appended_total",
     ARCHIVED: "tessera_messages_archived_total",
     ARCHIVE_FAILURES: "tessera_archive_failures_total",
+    COMPACTED: "tessera_messages_compacted_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 

@@ -23,8 +23,11 @@ from tessera.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from tessera.archive.archiver import Archiver
+    from tessera.archive.compaction import Compaction
     from tessera.archive.history import History
     from tessera.archive.memory import Memory
+    from tessera.insights.insights import Insights
+    from tessera.insights.results import QueryEngine
     from tessera.model.ulids import Ulids
     from tessera.stores.activity import Activities
     from tessera.stores.conversations import Conversations
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 KEYS_MAX_AGE = 300
 """Seconds for which a container trusts the key ring that it has."""
+
+ATHENA_SECONDS = 5
+"""How long a call to Athena may take, which plans a query before it answers."""
 
 
 def _no_bucket(name: str) -> Bucket:
@@ -131,6 +137,38 @@ class Graph:
         from tessera.archive.archiver import Archiver  # noqa: PLC0415 - same
 
         return Archiver(self.table, self.archive_bucket, self.clock, self.settings.cleanup_shards)
+
+    @cached_property
+    def compaction(self) -> "Compaction":
+        """What turns the archive into tables. Only the function that carries pyarrow may ask for it."""
+        from tessera.archive.compaction import Compaction  # noqa: PLC0415 - see above
+        from tessera.insights.questions import key  # noqa: PLC0415 - same, for the stemmer
+
+        return Compaction(
+            self.table,
+            self.archive_bucket,
+            self.analytics_bucket,
+            self.clock,
+            self.settings.cleanup_shards,
+            pseudonym=self.telemetry.pseudonym,
+            question=key,
+        )
+
+    @cached_property
+    def query_engine(self) -> "QueryEngine":
+        """Where SQL over messages and facts runs; tests put another one here."""
+        from tessera.insights.athena import Athena  # noqa: PLC0415 - one function asks
+
+        client = _client("athena", ATHENA_SECONDS)
+        settings = self.settings
+        return Athena(client, settings.athena_workgroup, settings.glue_database, self.tiers, self.clock)
+
+    @cached_property
+    def insights(self) -> "Insights":
+        """Answers out of messages and facts of many days."""
+        from tessera.insights.insights import Insights  # noqa: PLC0415 - same
+
+        return Insights(self.query_engine)
 
     @cached_property
     def counters(self) -> Counters:
@@ -254,7 +292,7 @@ class _Secret:
             raise Unavailable("The keys cannot be read") from error
 
 
-def _client(service: Literal["dynamodb", "firehose", "s3", "secretsmanager"], timeout: float) -> Any:
+def _client(service: Literal["athena", "dynamodb", "firehose", "s3", "secretsmanager"], timeout: float) -> Any:
     """Make a client that gives up after two tries of `timeout` seconds.
 
     A request makes three calls at most; when AWS does not answer, all of them must end within the function's ten
