@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
-from tessera.errors import Cancelled, Contended, SessionNotFound, Stale
+from tessera.errors import Cancelled, Contended, Problem, SessionNotFound, Stale, Unavailable
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.clock import DAY_SECONDS, SECOND, Millis
 from tessera.model.conversations import Appending, Place, appended, cleared, newest, popped, without
@@ -65,26 +65,41 @@ class Conversations:
             Contended: others came first at every try.
 
         """
+        overflow = Overflow(self._bucket, session_id)
+        try:
+            return self._appended(session_id, wanted, admit, overflow, exactly=exactly)
+        except Unavailable:
+            raise  # nobody knows whether it was written
+        except Problem:
+            overflow.discard()
+            raise
+
+    def _appended(
+        self, session_id: str, wanted: Sequence[NewMessage], admit: Admit, overflow: Overflow, *, exactly: bool
+    ) -> Appending:
         guess = None if exactly else self._remembered.pop(session_id, None)
         record = guess or self._core(session_id)
         known: dict[str, Place] = {}
-        overflow = Overflow(self._bucket, session_id)
         for attempt in range(TRIES):
-            allowed = admit(record)
-            plan = appended(record, wanted, known, now=allowed.now, new_conversation_id=new_conversation_id)
-            if record is guess and (plan.begins or not plan.messages):
-                record = self._core(session_id)  # a new head needs the customer, a mere answer the caller's right
-            elif not plan.messages:
+            decided = _decided(record, wanted, known, admit, certain=record is not guess)
+            if decided is None:
+                record = self._core(session_id)
+                continue
+            allowed, plan = decided
+            if not plan.messages:
                 overflow.discard()
                 return plan
-            elif record.spare_ids:
+            if record.spare_ids:
                 record = self._with_room(record)
+            elif repeated := self._repeated(record, plan):
+                known |= repeated
             else:
                 try:
                     written = self._written(record, plan, allowed, overflow)
                 except Cancelled as cancelled:
                     record = self._after(cancelled, record, plan, known)
                 except Contended:
+                    overflow.doubt()
                     self._pause(attempt)
                     record = self._core(session_id)
                 else:
@@ -169,13 +184,12 @@ class Conversations:
             "ttl": min(last, allowed.now // SECOND + kind.hot_message_seconds),
         }
         heads = [self._head(record, plan, kind, allowed.now)] if plan.begins else []
-        room = MAX_WRITES - 2 - len(heads)
-        ids = list(plan.ids.items())
-        spare = {message_id: place.attributes() for message_id, place in ids[room:]}
+        ids, spare_ids = _roomy(plan)
+        spare = {message_id: place.attributes() for message_id, place in spare_ids}
         change = plan.change | (Change({("spareIds",): spare}) if spare else Change())
         customer = _customer_is(record) if plan.begins else ()
         core = Update(core_key(record.id), change | Change(clauses=(PRESENT, *allowed.clauses, *customer)))
-        puts = [Put(item, (ABSENT,)) for item in chain([segment], heads, _ids(record.id, ids[:room], last))]
+        puts = [Put(item, (ABSENT,)) for item in chain([segment], heads, _ids(record.id, ids, last))]
         self._table.transact([core, *puts])
         assigned = {path[0]: value for path, value in change.assign.items()}
         return Record.of(record.attributes() | assigned)
@@ -207,6 +221,15 @@ class Conversations:
             raise SessionNotFound
         return Record.of(cancelled.found[0])
 
+    def _repeated(self, record: Record, plan: Appending) -> dict[str, Place]:
+        """Return where those ids are known already that find no room in the transaction, which refuses the rest.
+
+        One that comes to be known after this look moves the newest number, on which the transaction stands.
+        """
+        _, spare_ids = _roomy(plan)
+        found = {message_id: self._table.get(message_id_key(record.id, message_id)) for message_id, _ in spare_ids}
+        return {message_id: Place.of(item) for message_id, item in found.items() if item is not None}
+
     def _with_room(self, record: Record) -> Record:
         """Move the ids that found no room in their batch's transaction to items of their own."""
         last = ttl(record.session.absolute_expires_at, record.retention_seconds)
@@ -214,7 +237,7 @@ class Conversations:
         taken = Change(
             remove=frozenset({("spareIds",)}), clauses=(Clause(("spareIds",), "is", dict(record.spare_ids)),)
         )
-        with suppress(Cancelled):  # another writer has moved them
+        with suppress(Cancelled, Contended):  # another writer moves them
             self._table.transact(
                 [Update(core_key(record.id), taken), *(Put(item) for item in _ids(record.id, ids, last))]
             )
@@ -238,6 +261,31 @@ class Conversations:
     def _pause(self, attempt: int) -> None:
         longest = min(_LONGEST_PAUSE, 0.005 * 2**attempt)
         self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+
+def _decided(
+    record: Record, wanted: Sequence[NewMessage], known: Mapping[str, Place], admit: Admit, *, certain: bool
+) -> tuple[Admitted, Appending] | None:
+    """Decide an append; None where the core as it is has to be read first, unless this is `certain` to be it.
+
+    A refusal may come from what has changed since: a login, an extension, a conversation that goes on. A new head
+    needs the customer, and a mere answer the caller's right.
+    """
+    try:
+        allowed = admit(record)
+        plan = appended(record, wanted, known, now=allowed.now, new_conversation_id=new_conversation_id)
+    except Problem:
+        if certain:
+            raise
+        return None
+    return (allowed, plan) if certain or (plan.messages and not plan.begins) else None
+
+
+def _roomy(plan: Appending) -> tuple[list[tuple[str, Place]], list[tuple[str, Place]]]:
+    """Return the ids that find room in the transaction of their batch, and those that do not."""
+    ids = list(plan.ids.items())
+    room = MAX_WRITES - 2 - plan.begins
+    return ids[:room], ids[room:]
 
 
 def _ids(session_id: str, ids: Sequence[tuple[str, Place]], last: int) -> list[Item]:

@@ -12,6 +12,7 @@ from tessera.stores.bucket import Bucket
 from tessera.stores.table import MAX_ITEM_BYTES
 
 _MOVED = ("content", "metadata")
+_POINTER = ("overflow", "overflowBytes")
 
 
 class Overflow:
@@ -19,7 +20,8 @@ class Overflow:
 
     def __init__(self, bucket: Callable[[], Bucket], session_id: str) -> None:
         self._bucket, self._session_id = bucket, session_id
-        self._keys: dict[str, str] = {}
+        self._keys: dict[bytes, str] = {}
+        self._doubted = False
 
     def fitted(self, messages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return the messages as an item can hold them: the largest contents first become pointers."""
@@ -34,18 +36,22 @@ class Overflow:
         return kept
 
     def _pointer(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        message_id = message["messageId"]
-        if message_id not in self._keys:
-            key = f"{overflow_prefix(self._session_id)}{secrets.token_hex(16)}"
-            body = {name: message[name] for name in _MOVED if name in message}
-            self._bucket().put(key, json.dumps(body, ensure_ascii=False).encode())
-            self._keys[message_id] = key
+        # By its content: another try may give another message the same number, and with it the same id.
+        moved = {name: message[name] for name in _MOVED if name in message}
+        body = json.dumps(moved, ensure_ascii=False).encode()
+        if body not in self._keys:
+            self._keys[body] = f"{overflow_prefix(self._session_id)}{secrets.token_hex(16)}"
+            self._bucket().put(self._keys[body], body)
         rest = {name: value for name, value in message.items() if name not in _MOVED}
-        return rest | {"overflow": self._keys[message_id]}
+        return rest | {"overflow": self._keys[body], "overflowBytes": len(body)}
+
+    def doubt(self) -> None:
+        """Note that a try may have been written though it failed: what it points at must stay."""
+        self._doubted = True
 
     def discard(self) -> None:
         """Delete what no message points at; what is left by a failure here, the bucket's lifecycle takes."""
-        if self._keys:
+        if self._keys and not self._doubted:
             with suppress(Unavailable):
                 self._bucket().delete_many(list(self._keys.values()))
 
@@ -55,7 +61,7 @@ def resolved(message: Mapping[str, Any], bucket: Callable[[], Bucket]) -> dict[s
     if "overflow" not in message:
         return dict(message)
     body = bucket().get(message["overflow"])
-    rest = {name: value for name, value in message.items() if name != "overflow"}
+    rest = {name: value for name, value in message.items() if name not in _POINTER}
     return rest | (json.loads(body) if body is not None else {"content": None})
 
 
