@@ -12,7 +12,7 @@ from itertools import batched
 from typing import Any
 
 from tessera.archive import objects
-from tessera.errors import Cancelled, Contended, Stale
+from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock, Millis
 from tessera.stores.attributes import size
@@ -64,6 +64,7 @@ class Archiver:
 
         Raises:
             Contended: others tended it at every try.
+            PoisonedItem: the head or a segment cannot be read.
 
         """
         archived = conflicts = 0
@@ -75,6 +76,8 @@ class Archiver:
                 done = self._step(head, rescued)
             except (Stale, Cancelled, Contended):
                 conflicts += 1  # another run was here: what is left is to be seen anew
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise PoisonedItem(head["pk"]) from error
             else:
                 if done is None:
                     return archived
@@ -134,7 +137,8 @@ class Archiver:
         elif ended:
             self._wait(head, head["endedAt"] + head["retentionSeconds"] * SECOND)
         elif BY_EXPIRY.sk in head:
-            self._table.update(Key(head["pk"], head["sk"]), Change(remove=_UNDUE, clauses=_unmoved(head)))
+            seen = Clause((BY_EXPIRY.sk,), "is", head[BY_EXPIRY.sk])
+            self._table.update(Key(head["pk"], head["sk"]), Change(remove=_UNDUE, clauses=(*_unmoved(head), seen)))
         return None
 
     def _unarchived(self, head: Item, rescued: Sequence[Item]) -> list[Item]:
@@ -160,8 +164,11 @@ class Archiver:
         Two runs that see the same mark may see different tails, for messages arrive in between. The first to note
         its intent has the word; the other finds the mark unmoved but the intent there, and does that one.
         """
-        clauses = (*_unmoved(head), Clause(("archivingSeq",), "absent"), Clause(("purgingAt",), "absent"))
-        return self._table.update(Key(head["pk"], head["sk"]), Change({("archivingSeq",): last}, clauses=clauses))
+        clauses = (*_unmoved(head), Clause(("archivingSeq",), "absent"))
+        # Due, so that the schedule finds what is left by a failure from here on.
+        intent = Change({("archivingSeq",): last}, clauses=clauses)
+        later = due(head["sessionId"], self._clock() + PATIENCE, self._shards)
+        return self._table.update(Key(head["pk"], head["sk"]), intent | later)
 
     def _finish(self, head: Item, segments: Sequence[Item], now: Millis) -> int | None:
         """Write the object that was intended, and move the mark over it."""
@@ -186,9 +193,9 @@ class Archiver:
             self._table.transact(
                 [Update(Key(head["pk"], head["sk"]), self._moved(head, now)), Put(entry, (ABSENT,))]
             )
-        except Cancelled as cancelled:
-            found = cancelled.found.get(0)
-            if 0 in cancelled.failed and (found is None or "purgingAt" in found):
+        except (Cancelled, Contended):
+            now_there = self._table.get(Key(head["pk"], head["sk"]))
+            if now_there is None or "purgingAt" in now_there:
                 self._bucket.delete_many([key])
             raise
         return last - first + 1
@@ -200,11 +207,7 @@ class Archiver:
         the head or taken it, and then what was just written must go again.
         """
         last = head["archivingSeq"]
-        clauses = (
-            *_unmoved(head),
-            Clause(("archivingSeq",), "is", last),
-            Clause(("purgingAt",), "absent"),
-        )
+        clauses = (*_unmoved(head), Clause(("archivingSeq",), "is", last))
         moved = Change({("archivedSeq",): last}, frozenset({("archivingSeq",)}), clauses)
         if "endedAt" in head:
             return moved | due(head["sessionId"], now, self._shards)
@@ -241,7 +244,12 @@ class Archiver:
 
 
 def _unmoved(head: Item) -> tuple[Clause, ...]:
-    return (PRESENT, Clause(("archivedSeq",), "is", head["archivedSeq"]))
+    """What every step stands on: nobody has archived on, ended or purged the conversation since it was read.
+
+    An end and a purge say when the head is due next; a step that has not seen them would undo that.
+    """
+    ended = Clause(("endedAt",), "present" if "endedAt" in head else "absent")
+    return (PRESENT, Clause(("archivedSeq",), "is", head["archivedSeq"]), ended, Clause(("purgingAt",), "absent"))
 
 
 def _first(segment: Item) -> int:
@@ -252,13 +260,18 @@ def _last(segment: Item) -> int:
     return max(map(int, segment["messages"]))
 
 
+def _elsewhere(message: Mapping[str, Any] | None) -> int:
+    """Return the bytes of a message that were too large for its item."""
+    return message.get("overflowBytes", 0) if message else 0
+
+
 def _fitting(segments: Sequence[Item]) -> list[Item]:
     """Return as many segments as one object holds, at least one."""
     fitting: list[Item] = []
     messages = total = 0
     for segment in segments:
         messages += len(segment["messages"])
-        total += size(segment["messages"])
+        total += size(segment["messages"]) + sum(map(_elsewhere, segment["messages"].values()))
         if fitting and (messages > MOST_MESSAGES or total > MOST_BYTES):
             break
         fitting.append(segment)
