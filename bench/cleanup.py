@@ -106,7 +106,7 @@ def ours(url: str, table: str) -> Cleaned:
         while not done:
             ran = handler({}, _Deadline())
             found, done = found + ran["expired"], ran["done"]
-        return Cleaned(found, time.perf_counter() - began, _peak_memory(), calls)
+        return Cleaned(found, time.perf_counter() - began, peak_memory(), calls)
 
 
 def scan_and_delete(url: str, table: str) -> Cleaned:
@@ -124,7 +124,7 @@ def scan_and_delete(url: str, table: str) -> Cleaned:
         if "LastEvaluatedKey" not in page:
             break
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-    return Cleaned(found, time.perf_counter() - began, _peak_memory(), calls)
+    return Cleaned(found, time.perf_counter() - began, peak_memory(), calls)
 
 
 class _Deadline(Context):
@@ -149,7 +149,7 @@ def _counted(client: Any) -> Counter[str]:
     return calls
 
 
-def _peak_memory() -> float:
+def peak_memory() -> float:
     """Return the most memory that this process ever held, in MiB; getrusage begins with what its parent had."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1_024

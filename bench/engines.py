@@ -66,6 +66,11 @@ def resource(url: str) -> Any:
     return boto3.resource("dynamodb", endpoint_url=url, **_SIGNED)
 
 
+def bucket_client(url: str) -> Any:
+    """Return an S3 client of an engine."""
+    return boto3.client("s3", endpoint_url=url, **_SIGNED)
+
+
 def environment(endpoint: str, table: str, **more: str) -> dict[str, str]:
     """Return the environment of a function on that engine; as template.yaml sets it where nothing else is said."""
     return {
