@@ -41,8 +41,8 @@ def append(session_id: SessionId, wanted: Annotated[Append, Body()], exchange: E
     )
     graph.telemetry.count(MESSAGES, len(plan.messages))
     messages = [Message.model_validate(message) for message in graph.history.appended(session, plan)]
-    numbers = [place.seq for place in plan.places]
-    conversation_id = plan.places[0].conversation_id
+    conversation_id = plan.conversation_id if plan.messages else plan.places[0].conversation_id
+    numbers = [place.seq for place in plan.places if place.conversation_id == conversation_id]
     answer = Appended(
         conversation_id=conversation_id, first_seq=min(numbers), last_seq=max(numbers), messages=messages
     )

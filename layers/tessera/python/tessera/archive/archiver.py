@@ -14,7 +14,7 @@ from typing import Any
 from tessera.archive import objects
 from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
 from tessera.model.changes import Change, Clause
-from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock, Millis
+from tessera.model.clock import HOUR_SECONDS, MINUTE_SECONDS, SECOND, Clock, Millis
 from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
 from tessera.stores.expiry import shard_of
@@ -101,6 +101,12 @@ class Archiver:
                 marked.append(self._table.update(Key(head["pk"], head["sk"]), going))
         for head in marked:
             self._erase(head)
+
+    def postpone(self, session_id: str, conversation_id: str) -> None:
+        """Put a conversation that cannot be read among those that are due in an hour."""
+        again = due(session_id, self._clock() + HOUR_SECONDS * SECOND, self._shards)
+        with suppress(Stale):  # it has gone
+            self._table.update(head_key(session_id, conversation_id), again | Change(clauses=(PRESENT,)))
 
     def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
         """Return a page of the keys of heads in a shard that wait since `now` or earlier."""

@@ -1,5 +1,6 @@
 """The messages of a conversation, out of the table as far as it has them, out of the archive for the rest."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import batched, islice
 from typing import Any
@@ -14,8 +15,8 @@ from tessera.stores.keys import conversation_of, first_seq_of, head_key, range_k
 from tessera.stores.overflow import resolved
 from tessera.stores.table import Item, Key, Table
 
-MAX_PAGE_BYTES = 1_500_000
-"""What the messages of a page may have together; Lambda's answers end at 6 MB, in which letters are escaped."""
+MAX_PAGE_BYTES = 3_000_000
+"""What the messages of a page may have together; Lambda's answers end at 6 MB, with JSON escaped once more."""
 
 NEWEST = 100
 _CHUNK = 100
@@ -58,14 +59,19 @@ class History:
         return next(walked, None)
 
     def appended(self, session_id: str, plan: Appending) -> list[Message]:
-        """Return the messages that an append answers with: its own, and those that were there before."""
-        shown: list[Message] = []
-        for place in plan.places:
-            own = plan.messages.get(str(place.seq)) if place.conversation_id == plan.conversation_id else None
-            found = {**own, "seq": place.seq} if own else self.get(session_id, place)
-            if found is not None:
-                shown.append(found)
-        return shown
+        """Return the messages that an append answers with: its own, and those that were there before.
+
+        Without what was popped since, and fewer when they are large.
+        """
+
+        def found() -> Iterator[Message]:
+            for place in plan.places:
+                own = plan.messages.get(str(place.seq)) if place.conversation_id == plan.conversation_id else None
+                message = {**own, "seq": place.seq} if own else self.get(session_id, place)
+                if message is not None:
+                    yield message
+
+        return list(fitting(found()))
 
     def whole(self, message: Mapping[str, Any]) -> Message:
         """Return a message with its content, wherever that lies."""
@@ -165,5 +171,5 @@ def fitting(messages: Iterator[Message]) -> Iterator[Message]:
 
 
 def weight(message: Message) -> int:
-    """Estimate the bytes of a message in an answer: escapes may double what is not plain ASCII."""
-    return len(str(message["content"]).encode()) + len(str(message.get("metadata", "")).encode()) + 200
+    """Estimate the bytes of a message in an answer: JSON writes a letter in up to six."""
+    return len(json.dumps(message)) + 100

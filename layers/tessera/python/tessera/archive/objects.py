@@ -34,7 +34,8 @@ def encode(messages: Iterable[Mapping[str, Any]]) -> bytes:
 
 def decode(body: bytes) -> list[dict[str, Any]]:
     """Read messages back as they are shown, with times in RFC 3339."""
-    return [json.loads(line) for line in gzip.decompress(body).decode().splitlines()]
+    lines = gzip.decompress(body).decode().split("\n")  # a text may hold what `splitlines` takes for an end
+    return [json.loads(line) for line in lines if line]
 
 
 def stored(message: Mapping[str, Any]) -> dict[str, Any]:

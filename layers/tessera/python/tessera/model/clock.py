@@ -18,6 +18,7 @@ DAY_SECONDS = 86_400
 _RFC3339 = re.compile(
     r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )  # from 1970 on
+_YEAR_10000: Millis = 253_402_300_800_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive, so that isoformat leaves the offset to us
 
 
@@ -36,7 +37,10 @@ def parse_rfc3339(text: object) -> Millis:
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ValueError("must be a time of RFC 3339, such as 2026-11-20T10:00:00.000Z")
     moment = datetime.fromisoformat(text.upper())
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    at = (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    if not 0 <= at < _YEAR_10000:
+        raise ValueError("must lie in the years from 1970 to 9999, in UTC")
+    return at
 
 
 Moment = Annotated[

@@ -103,8 +103,9 @@ class Expiry:
         living = [record for record in records.values() if record.session.live(now)]
         spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
         ending = seen.keys() - poisoned - {record.id for record in living} - spent.lost
-        unkept = self._unkept([i for i in ending if i not in records or records[i].has_messages])
-        settled = ending - unkept
+        unkept, unreadable = self._unkept([i for i in ending if i not in records or records[i].has_messages])
+        poisoned |= unreadable
+        settled = ending - unkept - unreadable
         moved = sum(self._move(seen[record.id], record.session.expires_at) for record in living)
         for session_id in poisoned:
             self._move(seen[session_id], now + HOUR)
@@ -128,16 +129,18 @@ class Expiry:
         """Note where a run has ended. Of two runs the later in time has the word; either is safe."""
         self._table.update(CLEANUP, Change({("hour",): hour, ("finishedAt",): now}))
 
-    def _unkept(self, session_ids: Sequence[str]) -> set[str]:
-        """Have the conversations of these sessions archived; return the ids of those where that fails for now."""
-        failed = set[str]()
+    def _unkept(self, session_ids: Sequence[str]) -> tuple[set[str], set[str]]:
+        """Have their conversations archived; return where that fails for now, and where they cannot be read."""
+        failed, poisoned = set[str](), set[str]()
         for session_id in session_ids:
             try:
                 if self._keeper and has_conversations(self._table, session_id):
                     self._keeper().flush(session_id)
             except Unavailable:
                 failed.add(session_id)
-        return failed
+            except PoisonedItem:
+                poisoned.add(session_id)
+        return failed, poisoned
 
     def _bury(self, records: Sequence[Record], now: Millis) -> "_Buried":
         count, lost = 0, set[str]()

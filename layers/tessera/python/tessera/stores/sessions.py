@@ -272,7 +272,7 @@ class Sessions:
             else:
                 try:
                     self._keeper().flush(session_id)
-                except Unavailable:
+                except (Unavailable, PoisonedItem):
                     move_marker(self._table, session_id, self._clock(), self._shards)
                     return existed
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
