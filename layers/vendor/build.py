@@ -82,7 +82,10 @@ def slim_models(target: Path) -> None:
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
     for model in data.rglob("service-*.json"):
-        _rewrite(model, _parsed(model.read_text()))
+        slim = _parsed(model.read_text())
+        for parameter in slim.get("clientContextParams", {}).values():
+            parameter["documentation"] = ""  # botocore reads this one, of S3 for instance
+        _rewrite(model, slim)
     for file in data.glob("endpoints.json"):
         endpoints = json.loads(file.read_text())
         for partition in endpoints["partitions"]:
