@@ -131,6 +131,31 @@ def moving(scene: Scene) -> None:
     scene.service.call("sessions/extend", owner.id, token=owner.token, body={"seconds": 36_000})
 
 
+def same_cart(scene: Scene) -> Callable[[], Any]:
+    act = on_session("activity/cart", body={"cartId": "cart-1"})(scene)
+    act()
+    return act
+
+
+def cart_actions(scene: Scene) -> Callable[[], Any]:
+    route = "POST /sessions/{sessionId}/cart/actions"
+    owner = scene.service.create(cartId="cart-1")
+    body = {"actions": [{"action": "item_added", "details": {"productId": "p-1"}}] * 3}
+    return lambda: scene.service.call("activity/cart", owner.id, route=route, token=owner.token, body=body)
+
+
+def with_activity(scene: Scene) -> Callable[[], Any]:
+    owner = scene.service.create(cartId="cart-1")
+    for name in ("activity/cart", "activity/views"):
+        scene.service.call(name, owner.id, token=owner.token)
+    return lambda: scene.service.call("sessions/get", owner.id, token=owner.token, query={"include": "activity"})
+
+
+def events(scene: Scene) -> Callable[[], Any]:
+    token = scene.service.create().token
+    return lambda: scene.service.call("activity/collect", token=token)
+
+
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -138,6 +163,7 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create, with two buckets": lambda scene: lambda: scene.service.create(data=TWO_BUCKETS),
     "get": on_session("sessions/get", query={}),
     "get, `include=data`": on_session("sessions/get", data=TWO_BUCKETS, query={"include": "data"}),
+    "get, `include=activity`": with_activity,
     "get, answered by L1": from_memory,
     "validity": on_session("sessions/validate"),
     "change": on_session("sessions/update", body={"cartId": "cart-1"}),
@@ -150,6 +176,11 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "list ten, by a service": list_ten,
     "delete": on_session("sessions/delete"),
     "delete, with two buckets": on_session("sessions/delete", data=TWO_BUCKETS),
+    "a new cart": on_session("activity/cart"),
+    "the same cart": same_cart,
+    "three cart actions": cart_actions,
+    "views": on_session("activity/views"),
+    "events": events,
     "health": lambda scene: lambda: scene.service.call("operations/health"),
     "clean-up, nothing to do": idle_run,
 }

@@ -38,6 +38,9 @@ NOT_HERE = {
 }
 """The blocks that do not run here: how they begin, and what they need."""
 
+WHOLE = ["docs/sessions.md", "docs/tokens.md", "docs/activity.md"]
+"""The pages all of whose blocks run."""
+
 
 def runs_here(page: str, block: Block) -> bool:
     return not block.code.startswith(tuple(NOT_HERE.get(page, ())))
@@ -80,7 +83,7 @@ def test_the_first_five_minutes(environment: dict[str, str], tmp_path: Path) -> 
     assert 'tessera_tier_milliseconds_count{tier="L2"}' in metrics
 
 
-@pytest.mark.parametrize("page", ["docs/sessions.md", "docs/tokens.md", "docs/operations.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", [*WHOLE, "docs/operations.md", "CONTRIBUTING.md"])
 def test_the_commands_of_a_page_print_what_it_shows(
     page: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -107,7 +110,7 @@ def test_no_block_is_left_out_in_vain(page: str) -> None:
 def test_every_page_with_commands_is_run() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     names = {str(page.relative_to(ROOT)) for page in pages if blocks(str(page.relative_to(ROOT)))}
-    assert names <= {"docs/sessions.md", "docs/tokens.md", *NOT_HERE}
+    assert names <= {*WHOLE, *NOT_HERE}
 
 
 def anchors(page: Path) -> set[str]:
