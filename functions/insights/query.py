@@ -12,9 +12,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 app = Api("insights.query", raises=(ScopeMissing, InsightNotFound, QueryFailed))
 
+DAY = {"format": "date"}
+
 Name = Annotated[str, Path(description="Which one, such as `conversion`.")]
-From = Annotated[str | None, Query(alias="from", description="The first day; 29 before the last by default.")]
-To = Annotated[str | None, Query(description="The last day, included, in UTC; today by default.")]
+From = Annotated[
+    str | None,
+    Query(alias="from", description="The first day; 29 before the last by default.", json_schema_extra=DAY),
+]
+To = Annotated[
+    str | None, Query(description="The last day, included, in UTC; today by default.", json_schema_extra=DAY)
+]
 
 
 @app.get("/insights/<name>", summary="Read an insight", tags=["insights"], operation_id="getInsight")
