@@ -43,6 +43,7 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
         properties.get("Environment", {}).get("Variables", {})["STORE_TIMEOUT_SECONDS"] = str(PATIENCE // 4)
     for _, stream in _of_type(resources, "AWS::Lambda::EventSourceMapping"):
         _give_up_sooner(stream["Properties"])
+    _allow_plain_text(resources)
     for secret, _ in [*_of_type(resources, "AWS::SecretsManager::Secret")]:
         # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
         arn = {"Fn::GetAtt": [secret, "Arn"]}
@@ -72,6 +73,20 @@ def _forget_missing_dependencies(resources: Mapping[str, Resource]) -> None:
         wanted = resource.get("DependsOn", [])
         wanted = [wanted] if isinstance(wanted, str) else wanted
         resource["DependsOn"] = [other for other in wanted if other in resources]
+
+
+def _allow_plain_text(resources: dict[str, Resource]) -> None:
+    """Take out of the policies of buckets and queues what demands TLS, which MiniStack does not speak here."""
+    for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
+        for logical_id, policy in [*_of_type(resources, kind)]:
+            document = policy["Properties"]["PolicyDocument"]
+            document["Statement"] = [s for s in document["Statement"] if not _demands_tls(s)]
+            if not document["Statement"]:
+                del resources[logical_id]
+
+
+def _demands_tls(statement: Json) -> bool:
+    return "aws:SecureTransport" in statement.get("Condition", {}).get("Bool", {})
 
 
 def _give_up_sooner(stream: Resource) -> None:

@@ -81,3 +81,17 @@ def test_a_reader_of_a_stream_gives_up_soon_and_asks_for_nothing_absent() -> Non
     assert found["MaximumRecordAgeInSeconds"] == PATIENCE
     (criterion,) = found["FilterCriteria"]["Filters"]
     assert json.loads(criterion["Pattern"]) == {"eventName": ["MODIFY"], "dynamodb": {}}
+
+
+def test_nothing_demands_tls() -> None:
+    tls = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": False}}}
+    send = {"Effect": "Allow", "Condition": {"ArnEquals": {"aws:SourceArn": "arn:rule"}}}
+    kinds = {"Bucket": "AWS::S3::BucketPolicy", "Queue": "AWS::SQS::QueuePolicy"}
+    statements = {"Bucket": [tls], "Queue": [send, tls]}
+    resources = {
+        name: {"Type": kind, "Properties": {"PolicyDocument": {"Statement": statements[name]}}}
+        for name, kind in kinds.items()
+    }
+    found = localise({"Resources": resources}, types={*kinds.values()}, origins=[]).template["Resources"]
+    assert found.keys() == {"Queue"}
+    assert found["Queue"]["Properties"]["PolicyDocument"]["Statement"] == [send]
