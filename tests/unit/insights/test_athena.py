@@ -1,4 +1,4 @@
-"""Queries by Athena: waited for with patience, read to the end, with typed values; failures tell whose they are."""
+"""Queries by Athena: waited for with patience, read to the end, with typed values; failures tell their reason."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
