@@ -1,4 +1,4 @@
-"""A table, buckets and facts that refuse what a policy of template.yaml does not allow, as IAM would."""
+"""Stores and clients that refuse what a policy of template.yaml does not allow, as IAM would."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -160,6 +160,44 @@ class PolicedFacts:
     def put(self, facts: Sequence[Fact]) -> None:
         self._policy.require("firehose:PutRecordBatch", FACTS)
         self._facts.put(facts)
+
+
+class PolicedAthena:
+    """An Athena client under a policy, with what Athena does in the caller's name; every answer has one row."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def start_query_execution(self, **_: Any) -> Json:
+        """Athena looks the tables up, finds and reads their objects, and writes the result."""
+        self._require("athena:StartQueryExecution", "athena", "workgroup/${Workgroup}")
+        for part in ("catalog", "database/${Database}"):
+            self._require("glue:GetDatabase", "glue", part)
+            self._require("glue:GetTable", "glue", part)
+        for table in ("MessagesTable", "FactsTable"):
+            self._require("glue:GetTable", "glue", f"table/${{Database}}/${{{table}}}")
+        for action in ("GetBucketLocation", "ListBucket"):
+            self._policy.require(f"s3:{action}", {"Fn::GetAtt": ["Analytics", "Arn"]})
+        for key in ("messages/day=2026-11-20/1.parquet", "facts/day=2026-11-20/1.gz"):
+            self._policy.require("s3:GetObject", {"Fn::Sub": f"${{Analytics.Arn}}/{key}"})
+        for action in ("PutObject", "ListMultipartUploadParts", "AbortMultipartUpload"):
+            self._policy.require(f"s3:{action}", {"Fn::Sub": "${Analytics.Arn}/athena/1.csv"})
+        return {"QueryExecutionId": "1"}
+
+    def get_query_execution(self, **_: Any) -> Json:
+        self._require("athena:GetQueryExecution", "athena", "workgroup/${Workgroup}")
+        return {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}}
+
+    def get_query_results(self, **_: Any) -> Json:
+        self._require("athena:GetQueryResults", "athena", "workgroup/${Workgroup}")
+        self._policy.require("s3:GetObject", {"Fn::Sub": "${Analytics.Arn}/athena/1.csv"})
+        rows = [{"Data": [{"VarCharValue": "asked"}]}, {"Data": [{"VarCharValue": "1"}]}]
+        described = {"ColumnInfo": [{"Name": "asked", "Type": "bigint"}]}
+        return {"ResultSet": {"Rows": rows, "ResultSetMetadata": described}}
+
+    def _require(self, action: str, service: str, part: str) -> None:
+        place = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{part}"
+        self._policy.require(action, {"Fn::Sub": place})
 
 
 class PolicedClient:

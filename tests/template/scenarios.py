@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from tessera.model.caller import Caller
 from tessera.model.changes import Change
 from tessera.model.life import extended
-from tessera.stores.keys import HEAD, conversations
+from tessera.stores.keys import COMPACTION, HEAD, conversations
 from tessera.stores.table import Key
 from tests.support.fakes import FailingStore, InterruptedStore
 from tests.template.reading import Json
@@ -175,6 +175,18 @@ def _cleanup(world: World) -> None:
     assert world.invoke("lifecycle/cleanup", {})["moved"] == 1
 
 
+def _compact(world: World) -> None:
+    """A batch, then one whose run died before its end."""
+    _talk(world)
+    world.now += 60_000
+    assert world.invoke("lifecycle/compact", {})["rows"] == 6
+    _talk(world)
+    world.now += 60_000
+    world.table.update(COMPACTION, Change({("pending",): True}))
+    world.buckets["Analytics"].put("manifests/0000000002.json", b'{"batch": 2, "inputs": []}')
+    assert world.invoke("lifecycle/compact", {})["rows"] == 6
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "sessions/create": _create,
     "sessions/get": _on_a_conversation("sessions/get", query={"include": "data,messages,activity"}),
@@ -198,7 +210,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "activity/views": _on_a_session("activity/views", {"views": [{"productId": "p-1"}]}),
     "activity/collect": _collect,
     "insights/record": _record,
+    "insights/query": lambda world: world.call("insights/query", SERVICE, name="questions"),
     "lifecycle/cleanup": _cleanup,
+    "lifecycle/compact": _compact,
     "operations/health": lambda world: world.call("operations/health", Caller()),
     "operations/metrics": lambda world: world.call("operations/metrics", SERVICE),
     "operations/openapi": lambda world: world.call("operations/openapi", Caller()),

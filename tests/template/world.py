@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+from tessera.insights.athena import Athena
 from tessera.model.caller import Caller, Scope
 from tessera.model.changes import Change
 from tessera.model.clock import system_clock
@@ -23,7 +24,15 @@ from tessera.stores.table import Item, Key, Put, Table
 from tessera.stores.tiers import Tiers
 from tessera.tokens.keyring import new_ring
 from tessera.wiring import Graph
-from tests.template.policed import KEYS, PolicedBucket, PolicedClient, PolicedFacts, PolicedTable, Policy
+from tests.template.policed import (
+    KEYS,
+    PolicedAthena,
+    PolicedBucket,
+    PolicedClient,
+    PolicedFacts,
+    PolicedTable,
+    Policy,
+)
 from tests.template.reading import ROOT, TEMPLATE, Function, Json, parse
 
 FUNCTIONS = {
@@ -86,6 +95,7 @@ class World:
         name: str,
         caller: Caller,
         body: Json = None,
+        /,
         *,
         key: str | None = None,
         method: str | None = None,
@@ -151,6 +161,7 @@ class World:
             open_bucket=lambda name: PolicedBucket(self.buckets[name], name, policy),
         )
         graph.facts = PolicedFacts(self.facts, policy)
+        graph.query_engine = Athena(PolicedAthena(policy), "workgroup", "database", graph.tiers, graph.clock)
         return graph
 
 

@@ -16,6 +16,7 @@ _WATCHED = {
     "AWS/Firehose DeliveryToS3.DataFreshness",
     "Tessera CleanupLagSeconds",
     "Tessera ArchiveLagSeconds",
+    "Tessera CompactionLagSeconds",
 }
 
 
@@ -47,6 +48,7 @@ BREAKS: Breaks = {
                 "DeadLettersAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible",
                 "CleanupLagAlarm": "Tessera CleanupLagSeconds",
                 "ArchiveLagAlarm": "Tessera ArchiveLagSeconds",
+                "CompactionLagAlarm": "Tessera CompactionLagSeconds",
                 "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
                 "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",
             }.items()
