@@ -36,17 +36,33 @@ def checkout(now: Millis, *, idle_seconds: int | None = None, with_data: bool = 
     return born(new_session_id(), wanted, kinds=kinds({}), by_service=True, refresh=_REFRESH, now=now)
 
 
+def chat(now: Millis) -> Record:
+    """Return a chat session of somebody unknown."""
+    wanted = CreateSession(kind="chat")
+    return born(new_session_id(), wanted, kinds=kinds({}), by_service=False, refresh=_REFRESH, now=now)
+
+
+def store(url: str, table: str) -> Sessions:
+    """Return the sessions in the table of an engine."""
+    return Sessions(DynamoTable(client(url), table, Tiers()), system_clock, shards=16)
+
+
 def stored(url: str, table: str) -> Record:
-    """Write such a session to the table of an engine and return it."""
+    """Write a checkout session to the table of an engine and return it."""
     record = checkout(system_clock())
-    Sessions(DynamoTable(client(url), table, Tiers()), system_clock, shards=16).create(record, {})
+    store(url, table).create(record, {})
     return record
 
 
 def get_event(record: Record) -> dict[str, Any]:
     """Return the HTTP API event with which a session reads itself by its own access token."""
-    event = json.loads((EVENTS / "sessions" / "get.json").read_text())
-    path = f"/sessions/{record.id}"
+    return event_of("sessions/get", record)
+
+
+def event_of(name: str, record: Record) -> dict[str, Any]:
+    """Return the sample event of an operation on a session, by its own access token, without a query."""
+    event = json.loads((EVENTS / f"{name}.json").read_text())
+    path = event["rawPath"].replace(event["pathParameters"]["sessionId"], record.id)
     event |= {"rawPath": path, "pathParameters": {"sessionId": record.id}, "rawQueryString": ""}
     event["requestContext"]["http"]["path"] = path
     event["requestContext"]["authorizer"]["lambda"] = {
@@ -57,5 +73,5 @@ def get_event(record: Record) -> dict[str, Any]:
         "byCookie": "",
         "refusal": "",
     }
-    del event["queryStringParameters"]
+    event.pop("queryStringParameters", None)
     return event
