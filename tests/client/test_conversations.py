@@ -32,22 +32,22 @@ class TestAppend:
         assert [message["seq"] for message in client(way).conversation().append(said(201))] == [*range(1, 202)]
         assert [len(body["messages"]) for body in way.bodies] == [100, 100, 1]
 
-    @pytest.mark.parametrize(("length", "sizes"), [(100_000, [2, 2, 1]), (130_000, [2, 2, 1]), (131_072, [1] * 5)])
+    @pytest.mark.parametrize(("length", "sizes"), [(400_000, [2, 2, 1]), (524_000, [2, 2, 1]), (524_288, [1] * 5)])
     def test_what_is_too_large_for_one_request_goes_in_several(self, length: int, sizes: list[int]) -> None:
         way = Faulty(answers(*[kept(1)] * 5))
         client(way).conversation().append(said(5, "x" * length))
         assert [len(body["messages"]) for body in way.bodies] == sizes
-        assert all(len(request.content) <= 256 * 1024 for request in way.requests)
+        assert all(len(request.content) <= 1024 * 1024 for request in way.requests)
 
     def test_bytes_count_not_characters(self) -> None:
         way = Faulty(answers(kept(1), kept(2)))
-        client(way).conversation().append(said(2, "\N{HOT BEVERAGE}" * 60_000))
+        client(way).conversation().append(said(2, "\N{HOT BEVERAGE}" * 200_000))
         assert len(way.requests) == 2
 
     def test_a_message_that_no_request_holds_is_sent_and_refused(self) -> None:
-        way = Faulty(answers(problem(413, "content-too-large", limit=262_144)))
+        way = Faulty(answers(problem(413, "content-too-large", limit=1_048_576)))
         with pytest.raises(Problem, match="413 content-too-large"):
-            client(way).conversation().append(said(1, "x" * 300_000))
+            client(way).conversation().append(said(1, "x" * 1_100_000))
 
     def test_every_message_has_an_id_before_it_is_sent_and_keeps_it(self) -> None:
         way = Faulty(answers(kept(1, 2), kept(1, 2)), [LostAnswer])

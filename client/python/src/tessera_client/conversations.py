@@ -11,7 +11,7 @@ from tessera_client.messages import Memory, Message, NewMessage
 
 MAX_BATCH = 100
 MAX_PAGE = 1_000
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 1024 * 1024
 _ENVELOPE = len(b'{"messages":[]}')
 
 
@@ -35,7 +35,7 @@ def append(account: Account, path: str, messages: Iterable[NewMessage]) -> Flow[
 
 
 def batches(messages: Iterable[Any]) -> Iterator[list[Any]]:
-    """Split into what one request holds: 100 messages, 256 KiB. A message that is larger alone goes alone."""
+    """Split into what one request holds: 100 messages, 1 MiB. A message that is larger alone goes alone."""
     batch: list[Any] = []
     size = _ENVELOPE
     for message in messages:
