@@ -1,8 +1,7 @@
-"""Start MiniStack with three things that its Athena lacks; runs in MiniStack's environment, not in ours.
+"""Start MiniStack with two things that its Athena lacks; runs in MiniStack's environment, not in ours.
 
     python embedded.py
 
-- The parameters of a query (`?`) get their values.
 - The columns of a table of JSON have the types that Glue says. MiniStack guesses, wrongly if one is empty yet.
 - What Athena holds survives a restart. One time in one result, and MiniStack would forget all workgroups.
 """
@@ -13,22 +12,7 @@ from typing import Any
 
 from ministack.app import main
 from ministack.services import athena
-from ministack.services.athena import (
-    _duckdb_type,
-    _run_duckdb,
-    _sql_tokens,
-    _start_query_execution,
-    _table_relation,
-)
-
-
-def start_query_execution(request: dict[str, Any]) -> Any:
-    """Start a query with each value, a literal of SQL, in the place of its `?`."""
-    query: str = request.get("QueryString", "")
-    places = [(start, end) for kind, text, start, end in _sql_tokens(query) if (kind, text) == ("punct", "?")]
-    for (start, end), value in reversed([*zip(places, request.get("ExecutionParameters", ()), strict=False)]):
-        query = query[:start] + value + query[end:]
-    return _start_query_execution({**request, "QueryString": query})
+from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
 
 
 def table_relation(table: dict[str, Any], files: list[str]) -> str:
@@ -52,6 +36,5 @@ async def run_duckdb(query: str, database: str, catalog: str | None = None) -> d
 
 if __name__ == "__main__":
     athena._run_duckdb = run_duckdb  # noqa: SLF001 - MiniStack has no other place for it
-    athena._start_query_execution = start_query_execution  # noqa: SLF001 - same
     athena._table_relation = table_relation  # noqa: SLF001 - same
     main()
