@@ -3,8 +3,9 @@
 Both run on one dynoxide, one after the other, each in a fresh process. Ours is the real handler, with all that it
 does on Lambda; a process is a container, which remembers the sessions that it appended to. A history is filled to
 one message less, and the next append is measured, on a fresh history for each sample. Ours is also measured as one
-history grows, 200 messages from 100 on and 200 from 10,000 on. Write capacity is what the engine says that it consumed. Then 20 and 50 writers, each a process, as a container
-is, append five messages each to one history, and what can be read afterwards is compared with what they said.
+history grows, 200 messages from 100 on and 200 from 10,000 on. Write capacity is what the engine says that it
+consumed. Then 20 and 50 writers, each a process, as a container is, append five messages each to one history, and
+what can be read afterwards is compared with what they said.
 """
 
 import json
