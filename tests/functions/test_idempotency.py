@@ -13,6 +13,7 @@ from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.table import Put, Table
 from tessera.stores.tiers import Tiers
 from tests.functions.service import CSRF, Answer, Context, Owner, Service, cookie_value, sample
+from tests.functions.talking import append, contents, pop, read, said
 from tests.support.fakes import FakeClock
 from tests.support.tables import new_table
 
@@ -299,6 +300,57 @@ def test_a_replay_needs_the_right_to_call(service: Service) -> None:
     )
     allowed = service.call("sessions/extend", "me", cookie=owner.cookie, headers=KEY | CSRF, body={})
     assert allowed.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_repeated_append_appends_once(service: Service) -> None:
+    """Also without ids of the messages' own; what came in between stays where it is."""
+    owner = service.create()
+    first = append(service, owner, said("one"), said("two"), headers=KEY)
+    append(service, owner, said("three"))
+    second = append(service, owner, said("one"), said("two"), headers=KEY)
+    assert (second.status, second.json) == (201, first.json)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert contents(read(service, owner)["messages"]) == ["one", "two", "three"]
+    assert append(service, owner, said("other"), headers=KEY).problem == (422, "idempotency-key-reused")
+
+
+def test_a_repeated_pop_takes_one_message(service: Service) -> None:
+    owner = service.create()
+    append(service, owner, said("one"), said("two"))
+    first, second = (pop(service, owner, headers=KEY) for _ in range(2))
+    assert first.json == second.json
+    assert first.json["message"]["content"] == "two"
+    assert contents(read(service, owner)["messages"]) == ["one"]
+
+
+def test_an_append_whose_answer_was_lost_is_not_lost(service: Service) -> None:
+    """The container died when it had written: by their ids the messages are known at the next try."""
+    owner = service.create()
+    batch = [said("one", messageId="m-1"), said("two", messageId="m-2")]
+    with pytest.raises(Death):
+        append(_dying(service, after=True), owner, *batch, headers=KEY, context=Context(0))
+    again = append(service, owner, *batch, headers=KEY)
+    assert (again.status, again.json["firstSeq"], again.json["lastSeq"]) == (201, 1, 2)
+    assert contents(read(service, owner)["messages"]) == ["one", "two"]
+    assert append(service, owner, *batch, headers=KEY).json == again.json
+
+
+def test_an_append_that_is_refused_may_be_sent_again(service: Service) -> None:
+    """Only successes are kept: an error has changed nothing."""
+    owner = service.create()
+    refused = append(service, owner, said("one"), headers=KEY | {"if-match": '"7"'})
+    assert refused.problem == (412, "precondition-failed")
+    assert append(service, owner, said("one"), headers=KEY).status == 201
+
+
+def test_large_messages_are_appended_once_even_if_no_answer_is_kept(service: Service) -> None:
+    """The answer outgrows the record; ids of the messages' own are what makes such an append repeatable."""
+    owner = service.create()
+    batch = [said("x" * 400_000, messageId="m-1")]
+    first, second = (append(service, owner, *batch, headers=KEY) for _ in range(2))
+    assert first.status == second.status == 201
+    assert first.json == second.json
+    assert len(read(service, owner)["messages"]) == 1
 
 
 def test_a_failing_table_answers_503_and_does_nothing(service: Service) -> None:
