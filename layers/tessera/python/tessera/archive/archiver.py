@@ -14,7 +14,7 @@ from typing import Any
 from tessera.archive import objects
 from tessera.errors import Cancelled, Contended, PoisonedItem, Stale
 from tessera.model.changes import Change, Clause
-from tessera.model.clock import HOUR_SECONDS, MINUTE_SECONDS, SECOND, Clock, Millis
+from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND, Clock, Millis
 from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
 from tessera.stores.expiry import shard_of
@@ -60,20 +60,22 @@ class Archiver:
 
         Five unarchived messages make an object, fewer do when the first of them is five minutes old or the
         conversation has ended; else the head is put among the due. An ended conversation goes when its retention
-        is over. `rescued`: segments that TTL has taken out of the table, as the stream has them.
+        is over. `rescued`: segments that TTL has taken out of the table, as the stream has them, in any order.
 
         Raises:
             Contended: others tended it at every try.
-            PoisonedItem: the head or a segment cannot be read.
+            PoisonedItem: the head or a segment cannot be read; or it has ended and a segment is missing.
 
         """
         archived = conflicts = 0
+        for segment in rescued:
+            self._restore(session_id, conversation_id, segment)
         while conflicts < _TRIES:
             head = self._table.get(head_key(session_id, conversation_id))
             if head is None:
                 return archived
             try:
-                done = self._step(head, rescued)
+                done = self._step(head)
             except (Stale, Cancelled, Contended):
                 conflicts += 1  # another run was here: what is left is to be seen anew
             except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -124,22 +126,44 @@ class Archiver:
                 self._table.update(key, ended | due(head["sessionId"], now, self._shards))
         return self.tend(*conversation_of(key))
 
-    def _step(self, head: Item, rescued: Sequence[Item]) -> int | None:
+    def _restore(self, session_id: str, conversation_id: str, segment: Item) -> None:
+        """Put a segment that TTL has taken back into the table, if it is not archived yet.
+
+        The stream brings it once, perhaps before one that comes earlier in the conversation, perhaps while S3 is
+        down. A purge that comes first wins; one that comes later finds it.
+        """
+        head = self._table.get(head_key(session_id, conversation_id))
+        if head is None or _first(segment) <= head["archivedSeq"]:
+            return
+        now = self._clock()
+        there = Change(clauses=(PRESENT, Clause(("purgingAt",), "absent")))
+        again = segment | {"ttl": now // SECOND + DAY_SECONDS}
+        with suppress(Cancelled):  # it was purged, or another run has put it back
+            self._table.transact(
+                [
+                    Update(Key(head["pk"], head["sk"]), due(session_id, now, self._shards) | there),
+                    Put(again, (ABSENT,)),
+                ]
+            )
+
+    def _step(self, head: Item) -> int | None:
         """Do the next thing that is due; return the messages archived by it, None when nothing is left to do."""
         if "purgingAt" in head:
             return self._erase(head)
         now, ended = self._clock(), "endedAt" in head
-        segments = self._unarchived(head, rescued)
+        segments, left = self._unarchived(head)
         if "archivingSeq" in head:
             return self._finish(head, [s for s in segments if _last(s) <= head["archivingSeq"]], now)
         if segments:
             since = min(segment["at"] for segment in segments) + PATIENCE
-            if ended or rescued or since <= now or sum(len(s["messages"]) for s in segments) >= ENOUGH:
+            if ended or since <= now or sum(len(s["messages"]) for s in segments) >= ENOUGH:
                 fitting = _fitting(segments)
                 return self._finish(self._intend(head, _last(fitting[-1])), fitting, now)
             self._wait(head, since)
         elif ended and head["endedAt"] + head["retentionSeconds"] * SECOND <= now:
             return self._erase(head)
+        elif ended and left:
+            raise PoisonedItem(head["pk"])  # who deletes what lies beside the session must not take these with it
         elif ended:
             self._wait(head, head["endedAt"] + head["retentionSeconds"] * SECOND)
         elif BY_EXPIRY.sk in head:
@@ -147,22 +171,22 @@ class Archiver:
             self._table.update(Key(head["pk"], head["sk"]), Change(remove=_UNDUE, clauses=(*_unmoved(head), seen)))
         return None
 
-    def _unarchived(self, head: Item, rescued: Sequence[Item]) -> list[Item]:
-        """Return the segments over the high-water mark, as far as they follow each other without a gap.
+    def _unarchived(self, head: Item) -> tuple[list[Item], bool]:
+        """Return the segments over the high-water mark, as far as they follow each other; and whether others do.
 
         A gap is a segment that TTL has taken: the stream brings it, and until then nothing goes past it.
         """
         session_id, conversation_id = conversation_of(Key(head["pk"], head["sk"]))
-        first = segment_key(session_id, conversation_id, head["archivedSeq"] + 1)
-        last = segment_key(session_id, conversation_id, 10**10 - 1)
-        hot = self._table.query_between(first.pk, first.sk, last.sk, limit=_SEGMENTS)
-        found = {_first(segment): segment for segment in (*rescued, *hot)}
-        following: list[Item] = []
         expected = head["archivedSeq"] + 1
-        while expected in found:
-            following.append(found[expected])
-            expected = _last(found[expected]) + 1
-        return following
+        first = segment_key(session_id, conversation_id, expected)
+        last = segment_key(session_id, conversation_id, 10**10 - 1)
+        following: list[Item] = []
+        for segment in self._table.query_between(first.pk, first.sk, last.sk, limit=_SEGMENTS):
+            if _first(segment) != expected:
+                return following, True
+            following.append(segment)
+            expected = _last(segment) + 1
+        return following, False
 
     def _intend(self, head: Item, last: int) -> Item:
         """Note how far the next object goes.
