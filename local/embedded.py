@@ -1,8 +1,9 @@
-"""Start MiniStack with two things that its Athena lacks; runs in MiniStack's environment, not in ours.
+"""Start MiniStack with three things that its Athena lacks; runs in MiniStack's environment, not in ours.
 
     python embedded.py
 
 - The columns of a table of JSON have the types that Glue says. MiniStack guesses, wrongly if one is empty yet.
+- Who looks after a query needs the right to its workgroup, as on AWS. MiniStack asks for one to everything.
 - What Athena holds survives a restart. One time in one result, and MiniStack would forget all workgroups.
 """
 # pyright: basic, reportMissingImports=false
@@ -11,8 +12,19 @@
 from typing import Any
 
 from ministack.app import main
+from ministack.core import iam_actions
+from ministack.core.iam_actions import _safe_json_field
 from ministack.services import athena
 from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
+
+
+def safe_json_field(body: bytes, field: str) -> str:
+    """Return a field of a request. The workgroup of one that names a query alone is that of the query."""
+    found = _safe_json_field(body, field)
+    if field != "WorkGroup" or found:
+        return found
+    query: dict[str, Any] = athena._executions.get(_safe_json_field(body, "QueryExecutionId")) or {}  # noqa: SLF001
+    return query.get("WorkGroup", "")
 
 
 def table_relation(table: dict[str, Any], files: list[str]) -> str:
@@ -37,4 +49,5 @@ async def run_duckdb(query: str, database: str, catalog: str | None = None) -> d
 if __name__ == "__main__":
     athena._run_duckdb = run_duckdb  # noqa: SLF001 - MiniStack has no other place for it
     athena._table_relation = table_relation  # noqa: SLF001 - same
+    iam_actions._safe_json_field = safe_json_field  # noqa: SLF001 - same
     main()
