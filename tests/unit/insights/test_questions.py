@@ -30,6 +30,8 @@ APART = [
     "Was kostet der Versand?",
     "iPhone 15",
     "iPhone 16",
+    "Artikel AB12345",
+    "Artikel AB12346",
 ]
 SMALL_TALK = [
     "",

@@ -19,7 +19,7 @@ _SAID = 2_000
 """Characters that are looked at; a question comes to its point before."""
 
 _WORDS_IN_MEMORY = 20_000
-_UNIQUE = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+|[+\d][\d\s/.-]*\d{3,}[\d\s/.-]*")
+_UNIQUE = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+|(?<!\w)[+\d][\d\s/.-]*\d{3,}(?!\w)")
 _WORD = re.compile(r"[^\W_]+|#")
 _APOSTROPHES: Mapping[int, None] = dict.fromkeys((0x27, 0x60, 0xB4, 0x2018, 0x2019))
 _UMLAUT = re.compile(r"(?<![aeiouq])ue|ae|oe")
