@@ -1,10 +1,12 @@
-"""Start MiniStack with three things that its Athena lacks; runs in MiniStack's environment, not in ours.
+"""Start MiniStack with some of its faults mended; runs in MiniStack's environment, not in ours.
 
     python embedded.py
 
-- The columns of a table of JSON have the types that Glue says. MiniStack guesses, wrongly if one is empty yet.
-- Who looks after a query needs the right to its workgroup, as on AWS. MiniStack asks for one to everything.
-- What Athena holds survives a restart. One time in one result, and MiniStack would forget all workgroups.
+- Athena: the columns of a table of JSON have the types that Glue says. MiniStack guesses, wrongly if one is empty.
+- Athena: who looks after a query needs the right to its workgroup. MiniStack asks for one to everything.
+- Athena: workgroups survive a restart. MiniStack forgets them all with one time in one result.
+- Lambda: after a restart streams are read from their beginning. MiniStack begins streams anew, but skips as many
+  records of them as were read before.
 """
 # pyright: basic, reportMissingImports=false
 # The imports of ministack exist in its environment only.
@@ -14,8 +16,9 @@ from typing import Any
 from ministack.app import main
 from ministack.core import iam_actions
 from ministack.core.iam_actions import _safe_json_field
-from ministack.services import athena
+from ministack.services import athena, lambda_svc
 from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
+from ministack.services.lambda_svc import load_persisted_state
 
 
 def safe_json_field(body: bytes, field: str) -> str:
@@ -46,7 +49,13 @@ async def run_duckdb(query: str, database: str, catalog: str | None = None) -> d
     return {**results, "rows": rows}
 
 
+def load_lambda(state: dict[str, Any]) -> None:
+    """Take up the state of the last run, but for where readers of streams stood."""
+    load_persisted_state({**state, "dynamodb_stream_positions": {}})
+
+
 if __name__ == "__main__":
+    lambda_svc.load_persisted_state = load_lambda
     athena._run_duckdb = run_duckdb  # noqa: SLF001 - MiniStack has no other place for it
     athena._table_relation = table_relation  # noqa: SLF001 - same
     iam_actions._safe_json_field = safe_json_field  # noqa: SLF001 - same

@@ -44,7 +44,6 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
     for _, stream in _of_type(resources, "AWS::Lambda::EventSourceMapping"):
         _give_up_sooner(stream["Properties"])
     _allow_plain_text(resources)
-    _allow_athena(resources)
     for secret, _ in [*_of_type(resources, "AWS::SecretsManager::Secret")]:
         # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
         arn = {"Fn::GetAtt": [secret, "Arn"]}
@@ -84,15 +83,6 @@ def _allow_plain_text(resources: dict[str, Resource]) -> None:
             document["Statement"] = [s for s in document["Statement"] if not _demands_tls(s)]
             if not document["Statement"]:
                 del resources[logical_id]
-
-
-def _allow_athena(resources: Mapping[str, Resource]) -> None:
-    """Let those who may ask one workgroup ask all: MiniStack finds no workgroup in a request for a result."""
-    for _, role in _of_type(resources, "AWS::IAM::Role"):
-        for policy in role["Properties"].get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                if any(action.startswith("athena:") for action in statement["Action"]):
-                    statement["Resource"] = "*"
 
 
 def _demands_tls(statement: Json) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local import ports
+from local import ports, process
 from local.deploy import deploy
 from local.paths import FUNCTIONS
 from local.stack import Stack
@@ -33,7 +33,9 @@ def test_what_is_deployed_is_not_deployed_again(stack: Stack) -> None:
 
 
 def test_state_survives_a_restart_and_reset_forgets_it(tmp_path: Path) -> None:
+    """And the table's stream is read on: what is written afterwards becomes a fact."""
     item = {"pk": {"S": "SESSION#restart"}, "sk": {"S": "CORE"}}
+    session = {"id": {"S": "after"}, "kind": {"S": "chat"}, "createdAt": {"N": "1795168800000"}}
     stack = Stack(tmp_path, ports.free())
     try:
         table = stack.up().table
@@ -41,9 +43,18 @@ def test_state_survives_a_restart_and_reset_forgets_it(tmp_path: Path) -> None:
         stack.down()
         stack.up()
         assert stack.clients.dynamodb.get_item(TableName=table, Key=item).get("Item") == item
+        after = {"pk": {"S": "SESSION#after"}, "sk": {"S": "CORE"}, **session}
+        stack.clients.dynamodb.put_item(TableName=table, Item=after)
+        assert process.wait_until(lambda: _facts(stack) > 0, 20)
     finally:
         stack.reset()
     assert [file.name for file in tmp_path.iterdir()] == []
+
+
+def _facts(stack: Stack) -> int:
+    """Count the objects that the delivery stream has written."""
+    bucket = stack.deployed().outputs["AnalyticsBucketName"]
+    return stack.clients.s3.list_objects_v2(Bucket=bucket, Prefix="facts/")["KeyCount"]
 
 
 def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:

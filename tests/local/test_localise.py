@@ -95,14 +95,3 @@ def test_nothing_demands_tls() -> None:
     found = localise({"Resources": resources}, types={*kinds.values()}, origins=[]).template["Resources"]
     assert found.keys() == {"Queue"}
     assert found["Queue"]["Properties"]["PolicyDocument"]["Statement"] == [send]
-
-
-def test_results_may_be_asked_for_without_a_workgroup() -> None:
-    ask = {"Action": ["athena:StartQueryExecution", "athena:GetQueryResults"], "Resource": "arn:workgroup"}
-    read = {"Action": "s3:GetObject", "Resource": "arn:bucket/*"}
-    policies = [{"PolicyDocument": {"Statement": [ask, read]}}]
-    resources = {"Role": {"Type": "AWS::IAM::Role", "Properties": {"Policies": policies}}}
-    (policy,) = localise({"Resources": resources}, types=TYPES, origins=[]).template["Resources"]["Role"][
-        "Properties"
-    ]["Policies"]
-    assert policy["PolicyDocument"]["Statement"] == [ask | {"Resource": "*"}, read]
