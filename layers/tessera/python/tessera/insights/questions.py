@@ -19,7 +19,9 @@ _SAID = 2_000
 """Characters that are looked at; a question comes to its point before."""
 
 _WORDS_IN_MEMORY = 20_000
-_UNIQUE = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+|(?<!\w)[+\d][\d\s/.-]*\d{3,}(?!\w)")
+_ADDRESS = re.compile(r"https?://|www\.")
+_MANY_DIGITS = 4
+_LONGEST = 40  # characters of a word that count
 _WORD = re.compile(r"[^\W_]+|#")
 _APOSTROPHES: Mapping[int, None] = dict.fromkeys((0x27, 0x60, 0xB4, 0x2018, 0x2019))
 _UMLAUT = re.compile(r"(?<![aeiouq])ue|ae|oe")
@@ -53,9 +55,9 @@ def key(content: Any) -> str | None:
     None when it says nothing about a matter ("ok, thanks"). `content` is a message's: a text, or JSON whose text
     is under `text`, also in a list of parts.
     """
-    folded = _folded(_UNIQUE.sub(f" {NUMBER} ", _text(content)[:_SAID]))
-    words = [word for word in _WORD.findall(folded) if word not in _stop_words()]
-    stems = sorted({word if word == NUMBER else _stem(word) for word in words})
+    said = " ".join(NUMBER if _unique(part) else part for part in _text(content)[:_SAID].split())
+    words = [word for word in _WORD.findall(_folded(said)) if word not in _stop_words()]
+    stems = sorted({word if word == NUMBER else _stem(word[:_LONGEST]) for word in words})
     return " ".join(stems[:MAX_TOKENS]) if stems and stems != [NUMBER] else None
 
 
@@ -69,6 +71,13 @@ def _text(content: Any) -> str:
             return " ".join(map(_text, content))  # pyright: ignore[reportUnknownArgumentType] - same
         case _:
             return ""
+
+
+def _unique(part: str) -> bool:
+    """Whether it names one thing in the world: an address of mail or the web, a number of four digits."""
+    if "@" in part or _ADDRESS.match(part.casefold()):
+        return True
+    return sum(map(str.isdigit, part)) >= _MANY_DIGITS and not any(map(str.isalpha, part))
 
 
 def _folded(text: str) -> str:
