@@ -4,6 +4,7 @@ Pure: a template goes in, a template and the notes on what was dropped come out.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ _CORS = "x-amazon-apigateway-cors"
 
 @dataclass
 class Localised:
-    """The rewritten template and a line for each thing the engine will not do."""
+    """The rewritten template and a line for each kind of thing the engine will not do."""
 
     template: Template
     notes: list[str] = field(default_factory=list[str])
@@ -48,10 +49,12 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
         # Ref of a secret is its ARN; MiniStack gives its name, which no policy grants.
         arn = {"Fn::GetAtt": [secret, "Arn"]}
         result.template["Resources"] = resources = _replacing({"Ref": secret}, arn, resources)
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
     for logical_id in [*resources]:
         if (reason := _unsupported(resources[logical_id], types)) is not None:
             del resources[logical_id]
-            result.notes.append(f"left out {logical_id}: {reason}")
+            left_out[reason].append(logical_id)
+    result.notes += [f"left out {', '.join(left_out[reason])}: {reason}" for reason in left_out]
     _forget_missing_dependencies(resources)
     return result
 

@@ -44,9 +44,15 @@ def functions_are_traced(template: Template) -> list[str]:
 def functions_publish_an_alias(template: Template) -> list[str]:
     """A version is published for every change, also of a layer or of a variable alone."""
     wanted = {"AutoPublishAlias": "live", "AutoPublishAliasAllProperties": True}
-    return _each(
-        template, lambda f: (f"lacks {name}" for name in wanted if f.properties.get(name) != wanted[name])
-    )
+    layers = template.of_type("AWS::Serverless::LayerVersion")
+    return [
+        *_each(template, lambda f: (f"lacks {name}" for name in wanted if f.properties.get(name) != wanted[name])),
+        *(
+            f"{name} publishes nothing"
+            for name, layer in layers
+            if not layer["Properties"].get("PublishLambdaVersion")
+        ),
+    ]
 
 
 def functions_keep_logs_for_a_time(template: Template) -> list[str]:
@@ -114,6 +120,7 @@ BREAKS: Breaks = {
             drop("Globals.AutoPublishAliasAllProperties"),
             "SessionsGetFunction lacks AutoPublishAliasAllProperties",
         ),
+        (drop("TesseraLayer.PublishLambdaVersion"), "TesseraLayer publishes nothing"),
     ),
     functions_keep_logs_for_a_time: (
         (drop_resource("SessionsGetLogs"), "SessionsGetFunction has no log group with a retention"),
