@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TypedDict
 
 from tessera_client.retry import Retry
 
@@ -15,11 +16,27 @@ class Tokens:
     refresh: str | None = field(default=None, repr=False)
 
 
+class How(TypedDict, total=False):
+    """How to call: seconds for each try, tries and patience, and who is told of tokens that were renewed."""
+
+    timeout: float
+    retry: Retry
+    on_refresh: Callable[[Tokens], object]
+
+
 class Account:
     """The tokens of one caller, shared by all its threads and tasks, and by both kinds of client."""
 
-    def __init__(self, tokens: Tokens, retry: Retry, on_refresh: Callable[[Tokens], object] | None = None) -> None:
-        self.retry = retry
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        timeout: float = 10.0,
+        retry: Retry | None = None,
+        on_refresh: Callable[[Tokens], object] | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self.retry = retry or Retry()
         self._tokens = tokens
         self._on_refresh = on_refresh
         self._lock = Lock()

@@ -3,17 +3,16 @@
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from tessera_client import conversations
-from tessera_client.account import Account, Tokens
+from tessera_client.account import Account, How, Tokens
 from tessera_client.client import OWN, Tessera, no_cookies, opened
 from tessera_client.flow import Flow, T, adrive
 from tessera_client.messages import Memory, Message, NewMessage
-from tessera_client.retry import Retry
 
 
 class AsyncTessera:
@@ -29,17 +28,14 @@ class AsyncTessera:
         token: str | None = None,
         *,
         refresh_token: str | None = None,
-        on_refresh: Callable[[Tokens], object] | None = None,
         session_id: str = OWN,
-        timeout: float = 10.0,
-        retry: Retry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        **how: Unpack[How],
     ) -> None:
         self.base_url = base_url
         self.session_id = session_id
-        self.timeout = timeout
-        self.account = Account(Tokens(token, refresh_token), retry or Retry(), on_refresh)
+        self.account = Account(Tokens(token, refresh_token), **how)
         self._transport = transport
         self._sleep = sleep
         self._https: WeakKeyDictionary[AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
@@ -47,7 +43,7 @@ class AsyncTessera:
     @classmethod
     def sharing(cls, tessera: Tessera, transport: httpx.AsyncBaseTransport | None = None) -> Self:
         """Return the same caller for asyncio: when one of the two renews the tokens, both have them."""
-        shared = cls(tessera.base_url, session_id=tessera.session_id, timeout=tessera.timeout, transport=transport)
+        shared = cls(tessera.base_url, session_id=tessera.session_id, transport=transport)
         shared.account = tessera.account
         return shared
 
@@ -59,12 +55,14 @@ class AsyncTessera:
         kind: str = "chat",
         token: str | None = None,
         body: dict[str, Any] | None = None,
-        **how: Any,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        **how: Unpack[How],
     ) -> Self:
         """Create a session and return the client of its owner, as `Tessera.create_session`."""
-        async with AsyncTessera(base_url, token, **{k: v for k, v in how.items() if k != "on_refresh"}) as creator:
+        async with AsyncTessera(base_url, token, transport=transport, sleep=sleep, **how) as creator:
             created = await creator.run(conversations.create(creator.account, {**(body or {}), "kind": kind}))
-        return cls(base_url, **opened(created), **how)
+        return cls(base_url, **opened(created), transport=transport, sleep=sleep, **how)
 
     def conversation(self, session_id: str | None = None) -> "AsyncConversation":
         """Return the conversation of a session; by default of the one that was created, or the token's own."""
@@ -83,7 +81,10 @@ class AsyncTessera:
         loop = asyncio.get_running_loop()
         if loop not in self._https:
             self._https[loop] = httpx.AsyncClient(
-                base_url=self.base_url, timeout=self.timeout, transport=self._transport, cookies=no_cookies()
+                base_url=self.base_url,
+                timeout=self.account.timeout,
+                transport=self._transport,
+                cookies=no_cookies(),
             )
         return self._https[loop]
 

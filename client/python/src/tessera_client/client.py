@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable, Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import httpx
 
 from tessera_client import conversations
-from tessera_client.account import Account, Tokens
+from tessera_client.account import Account, How, Tokens
 from tessera_client.flow import Flow, T, drive
 from tessera_client.messages import Memory, Message, NewMessage
-from tessera_client.retry import Retry
 
 OWN = "me"
 """The token's own session, in a path."""
@@ -34,18 +33,17 @@ class Tessera:
         token: str | None = None,
         *,
         refresh_token: str | None = None,
-        on_refresh: Callable[[Tokens], object] | None = None,
         session_id: str = OWN,
-        timeout: float = 10.0,
-        retry: Retry | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        **how: Unpack[How],
     ) -> None:
         self.base_url = base_url
         self.session_id = session_id
-        self.timeout = timeout
-        self.account = Account(Tokens(token, refresh_token), retry or Retry(), on_refresh)
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, transport=transport, cookies=no_cookies())
+        self.account = Account(Tokens(token, refresh_token), **how)
+        self._http = httpx.Client(
+            base_url=base_url, timeout=self.account.timeout, transport=transport, cookies=no_cookies()
+        )
         self._sleep = sleep
 
     @classmethod
@@ -56,16 +54,18 @@ class Tessera:
         kind: str = "chat",
         token: str | None = None,
         body: dict[str, Any] | None = None,
-        **how: Any,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        **how: Unpack[How],
     ) -> Self:
         """Create a session and return the client of its owner; `session_id` is its id.
 
         `body` holds what else the session begins with (`email`, `metadata`, …). `token` is a service token, which
-        may name the customer. `how` is as for `Tessera`.
+        may name the customer. The rest is as for `Tessera`.
         """
-        with Tessera(base_url, token, **{k: v for k, v in how.items() if k != "on_refresh"}) as creator:
+        with Tessera(base_url, token, transport=transport, sleep=sleep, **how) as creator:
             created = creator.run(conversations.create(creator.account, {**(body or {}), "kind": kind}))
-        return cls(base_url, **opened(created), **how)
+        return cls(base_url, **opened(created), transport=transport, sleep=sleep, **how)
 
     def conversation(self, session_id: str | None = None) -> "Conversation":
         """Return the conversation of a session; by default of the one that was created, or the token's own."""
@@ -123,8 +123,16 @@ class Conversation:
         self._tessera.run(conversations.clear(self._account, self._path))
 
 
-def opened(created: dict[str, Any]) -> dict[str, Any]:
-    """Return what the answer of a creation says of its owner, as arguments of a client."""
+class Opened(TypedDict):
+    """The owner of a session, as arguments of a client."""
+
+    token: str
+    refresh_token: str
+    session_id: str
+
+
+def opened(created: dict[str, Any]) -> Opened:
+    """Return what the answer of a creation says of the owner."""
     tokens = created["tokens"]
     return {
         "token": tokens["accessToken"],
