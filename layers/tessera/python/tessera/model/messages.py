@@ -1,25 +1,16 @@
-"""Messages: what a client sends, what is kept, what is shown."""
+"""Messages: what a client sends, and what it is answered; a message as it is shown is in `tessera.model.parts`."""
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from tessera.model.bodies import Body, Reference
-from tessera.model.clock import GivenMoment, Moment
-from tessera.model.session import Model, Stored
+from tessera.model.clock import GivenMoment
+from tessera.model.parts import Message, Role
+from tessera.model.session import Model
 from tessera.model.values import Json, JsonObject
 
 MAX_BATCH = 100
-
-
-class Role(StrEnum):
-    """Who speaks."""
-
-    USER = "user"
-    ASSISTANT = "assistant"
-    SYSTEM = "system"
-    TOOL = "tool"
 
 
 class NewMessage(Body):
@@ -40,17 +31,6 @@ class Append(Body):
 
 def _absent(part: object) -> bool:
     return part is None
-
-
-class Message(Model):
-    """A message as it is shown. `seq` is dense in its conversation; what was popped leaves its number empty."""
-
-    message_id: str
-    seq: int
-    role: Role
-    content: Any
-    created_at: Moment
-    metadata: Stored | None = Field(default=None, exclude_if=_absent)
 
 
 class Appended(Model):

@@ -6,8 +6,31 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from tessera.model.clock import Moment
-from tessera.model.messages import Message
 from tessera.model.session import Model, Session, Stored
+
+
+def _absent(part: object) -> bool:
+    return part is None
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+    TOOL = "tool"
+
+
+class Message(Model):
+    """A message as it is shown. `seq` is dense in its conversation; what was popped leaves its number empty."""
+
+    message_id: str
+    seq: int
+    role: Role
+    content: Any
+    created_at: Moment
+    metadata: Stored | None = Field(default=None, exclude_if=_absent)
 
 
 class Action(StrEnum):
@@ -40,10 +63,6 @@ class Activity(Model):
 
     cart_actions: list[CartAction]
     views: list[ShownView]
-
-
-def _absent(part: object) -> bool:
-    return part is None
 
 
 class SessionWithParts(Session):
