@@ -55,6 +55,10 @@ sam-local: ready ## write what `sam local invoke` needs, for those who have Dock
 	@$(PYTHON) -m local build
 	@$(PYTHON) -m local container
 
+.PHONY: insights
+insights: .venv/.stamp ## what shoppers ask and buy: [NAME=conversion] [FROM=2026-11-01] [TO=2026-11-20]
+	@$(PYTHON) -m local insights $(if $(NAME),"$(NAME)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
+
 # On the embedded AWS; with STAGE=prod on the real one.
 AT := $(if $(STAGE),--stage $(STAGE))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from local import commands
 from local.build import HOST_ARCHITECTURE
+from local.insights import insights
 from local.paths import BUILD
 from local.trouble import Trouble
 
@@ -46,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
     keys = adding.add_parser("keys", help=commands.keys.__doc__)
     keys.add_argument("--rotate", action="store_true")
     keys.set_defaults(run=commands.keys)
+
+    insight = adding.add_parser("insights", help=insights.__doc__)
+    insight.add_argument("name", nargs="?", help="such as conversion; all of them when left out")
+    insight.add_argument(
+        "--from", dest="first", help="the first day, YYYY-MM-DD; 29 before the last when left out"
+    )
+    insight.add_argument("--to", dest="last", help="the last day; today when left out")
+    insight.set_defaults(run=insights)
 
     for command in (token, keys):
         command.add_argument("--stage", help="a stage deployed to AWS; the embedded AWS when left out")
