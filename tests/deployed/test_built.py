@@ -17,6 +17,7 @@ ANSWERS = {
     "sessions/list": 200,
     "conversations/recall": 200,
     "activity/collect": 202,
+    "insights/query": 200,
     "tokens/keys": 200,
     "tokens/refresh": 401,
     "tokens/revoke": 401,
@@ -48,8 +49,10 @@ def test_every_function_answers_its_sample_event(name: str, events: dict[str, An
         case "tokens/authorize":
             assert payload["isAuthorized"] is True
             assert payload["context"]["refusal"] in ("token-missing", "token-invalid")
-        case "lifecycle/cleanup":
+        case "lifecycle/cleanup" | "lifecycle/compact":
             assert payload["done"] is True
+        case "conversations/archive" | "insights/record":
+            assert payload == {"batchItemFailures": []}
         case _:
             assert payload["statusCode"] == ANSWERS.get(name, 404), payload["body"]
             assert json.loads(payload["body"]) if name != "operations/metrics" else "tessera_" in payload["body"]
