@@ -20,7 +20,7 @@ NEAR = [
         "shipping to Austria",
     ],
     ["What does shipping cost?", "How much are the shipping costs", "what would the shipping cost, please?"],
-    ["Wo ist meine Bestellung 4711-2231?", "wo ist meine Bestellung #99887?", "Wo ist meine Bestellung 1234567"],
+    ["Wo ist meine Bestellung 4711-2231?", "wo ist meine Bestellung?", "Wo ist meine Bestellung 1234567"],
     ["Did you get my mail from ada@example.org", "did you get my mail from bob.b@example.com?"],
     ["Qué talla", "que talla?"],
 ]
@@ -46,9 +46,11 @@ SMALL_TALK = [
 ]
 
 words = st.sampled_from(
-    ["lieferung", "Österreich", "return", "policy", "grün", "size", "42", "zahlung", "straße", "coupon", "#12345"]
+    ["lieferung", "Österreich", "return", "policy", "grün", "size", "42", "zahlung", "straße", "coupon", "coupons"]
 )
-fillers = st.sampled_from(["die", "DER", "bitte", "please", "can", "you", "Hallo", "für", "ist", "don't"])
+fillers = st.sampled_from(
+    ["#12345", "a@b.example", "die", "DER", "bitte", "please", "can", "you", "Hallo", "für", "ist", "don't"]
+)
 separators = st.sampled_from([" ", "  ", ", ", "! ", " - ", "\n", "? ", "… "])
 
 

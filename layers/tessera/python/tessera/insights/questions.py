@@ -12,9 +12,6 @@ from typing import Any, cast
 MAX_TOKENS = 12
 """Words of a key; a longer text is a story, and stories rarely repeat."""
 
-NUMBER = "#"
-"""Stands in a key for an order number, a telephone number, an address on the web."""
-
 _SAID = 2_000
 """Characters that are looked at; a question comes to its point before."""
 
@@ -22,12 +19,12 @@ _WORDS_IN_MEMORY = 20_000
 _ADDRESS = re.compile(r"https?://|www\.")
 _MANY_DIGITS = 4
 _LONGEST = 40  # characters of a word that count
-_WORD = re.compile(r"[^\W_]+|#")
+_WORD = re.compile(r"[^\W_]+")
 _APOSTROPHES: Mapping[int, None] = dict.fromkeys((0x27, 0x60, 0xB4, 0x2018, 0x2019))
 _UMLAUT = re.compile(r"(?<![aeiouq])ue|ae|oe")
 
 _STOP_WORDS = """
-    a about am an and any are arent as at be been but by can cant could couldnt did didnt do does doesnt
+    a about am an and any are arent as at be been but by bye can cant could couldnt did didnt do does doesnt
     doing dont for from get give go got had has have having he hello help her hey hi him his how hows i id
     if ill im in into is isnt it its ive just know let lets like ll may me might more much must my need no
     not of off ok okay on one or our out please s shall she should so some sorry t tell than thank thanks
@@ -39,7 +36,7 @@ _STOP_WORDS = """
     euer eure für geht gern gerne gibt gut guten gäbe hab habe haben hallo hat hatte hatten hilfe hätte
     hätten ich ihm ihn ihnen ihr ihre im in ist ja jetzt kann kannst kein keine konnte konnten können könnt
     könnte könnten mal man mehr mein meine meinem meinen meiner mich mir mit moin morgen muss möchte möchten
-    müssen nach nein nicht noch nun nur ob oder schon sehr sein sich sie sind so soll sollen sollte tag um
+    müssen nach nein nicht noch nun nur ob oder schon sehr sein sich sie sind so soll sollen sollte tag tschüss um
     und uns unser unsere viel vielen vom von vor war waren was welche welchem welchen welcher welches wenn
     werde werden wie will wir wird wurde wurden wäre wären würde würden zu zum zur über
     """
@@ -55,10 +52,10 @@ def key(content: Any) -> str | None:
     None when it says nothing about a matter ("ok, thanks"). `content` is a message's: a text, or JSON whose text
     is under `text`, also in a list of parts.
     """
-    said = " ".join(NUMBER if _unique(part) else part for part in _text(content)[:_SAID].split())
+    said = " ".join(part for part in _text(content)[:_SAID].split() if not _unique(part))
     words = [word for word in _WORD.findall(_folded(said)) if word not in _stop_words()]
-    stems = sorted({word if word == NUMBER else _stem(word[:_LONGEST]) for word in words})
-    return " ".join(stems[:MAX_TOKENS]) if stems and stems != [NUMBER] else None
+    stems = sorted({_stem(word[:_LONGEST]) for word in words})
+    return " ".join(stems[:MAX_TOKENS]) or None
 
 
 def _text(content: Any) -> str:
@@ -74,7 +71,7 @@ def _text(content: Any) -> str:
 
 
 def _unique(part: str) -> bool:
-    """Whether it names one thing in the world: an address of mail or the web, a number of four digits."""
+    """Whether it is an address of mail or the web, or a number of four digits: they make no other question."""
     if "@" in part or _ADDRESS.match(part.casefold()):
         return True
     return sum(map(str.isdigit, part)) >= _MANY_DIGITS and not any(map(str.isalpha, part))
