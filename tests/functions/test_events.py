@@ -15,6 +15,7 @@ ANSWERS = {
     "sessions/list": 200,
     "conversations/recall": 200,
     "activity/collect": 202,
+    "insights/query": 200,
     "tokens/refresh": 401,
     "tokens/revoke": 401,
     "tokens/keys": 200,

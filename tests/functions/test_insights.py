@@ -1,7 +1,6 @@
 """GET /insights/{name}: answers for services, over a span of days, and problems that tell nothing of the SQL."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.support.lake import Lake, at
 def lake(service: Service, tmp_path: Path) -> Lake:
     """What the service's queries run over."""
     lake = Lake(tmp_path)
-    service.graph.query_engine = lake  # type: ignore[assignment] - a cached property
+    service.graph.query_engine = lake
     return lake
 
 
@@ -108,8 +107,7 @@ def test_a_query_that_fails_is_a_503_with_its_reason(service: Service) -> None:
         def run(self, sql: str) -> Result:  # noqa: ARG002 - the engine's signature
             raise QueryFailed(reason="system", execution="q-1")
 
-    engine: Any = Failing()
-    service.graph.query_engine = engine
+    service.graph.query_engine = Failing()
     answer = ask(service, "questions")
     assert answer.problem == (503, "query-failed")
     assert (answer.json["reason"], answer.json["execution"]) == ("system", "q-1")
