@@ -1,15 +1,18 @@
 """The compaction's handler: it works until nothing waits or time runs short, and tells how far it came."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
+from local.paths import OUR_LAYER, ROOT
 from tessera.archive import objects
 from tessera.archive.compaction import Compacted
 from tests.functions.conftest import Output
-from tests.functions.service import Context, Service
+from tests.functions.service import Context, Service, sample
 from tests.support.fakes import START, FakeClock
 
 
@@ -65,6 +68,22 @@ def test_an_object_that_cannot_be_read_is_logged_and_counted(
     (line,) = [line for line in lines if line.get("message") == "unreadable archive object"]
     assert line["session"] == service.graph.telemetry.pseudonym(owner)
     assert owner not in str(lines)
+
+
+def test_an_empty_system_has_nothing_to_compact(service: Service) -> None:
+    assert service.handler("lifecycle/compact")(sample("lifecycle/compact"), Context(900_000)) == _run()
+
+
+def test_no_other_function_loads_what_the_compaction_alone_carries() -> None:
+    """In a process of its own: Lambda would not find it, and each cold start would pay for it."""
+    program = (
+        "import sys; from local.openapi.handlers import load; from local.paths import FUNCTIONS\n"
+        "for file in FUNCTIONS.glob('*/*.py'): load(file)\n"
+        "print({'pyarrow', 'numpy', 'snowballstemmer'} & sys.modules.keys())"
+    )
+    path = {"PYTHONPATH": f"{OUR_LAYER}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run([sys.executable, "-c", program], env=path, check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("rows", [[5, 0, 7], [0, 0], []])
