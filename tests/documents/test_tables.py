@@ -7,8 +7,9 @@ from local.paths import ROOT
 from tessera.model.caller import Scope
 from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
 from tessera.model.kinds import DEFAULTS, Flow
-from tessera.telemetry import CLEANUP_LAG, SERIES
+from tessera.telemetry import ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, SERIES
 
+LAGS = (ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG)
 UNITS = {"min": MINUTE_SECONDS, "h": HOUR_SECONDS, "d": DAY_SECONDS}
 
 
@@ -64,4 +65,4 @@ def test_the_scopes_are_all_there() -> None:
 def test_the_metrics_are_all_there() -> None:
     listed = {name for row in rows("docs/operations.md", "## Metrics") for name in quoted(row[0])}
     tiers = {"L1Latency", "L2Latency", "tessera_tier_milliseconds_sum", "…_count"}
-    assert listed == {*SERIES, *SERIES.values(), CLEANUP_LAG} | tiers
+    assert listed == {*SERIES, *SERIES.values(), *LAGS} | tiers
