@@ -9,6 +9,7 @@ from pyarrow import parquet
 
 from tessera.archive import objects
 from tessera.archive.compaction import Compaction
+from tessera.archive.rows import Rows
 from tessera.insights.questions import key as question
 from tessera.model.clock import Clock, Millis
 from tessera.stores.bucket import Bucket, MemoryBucket
@@ -74,8 +75,7 @@ class Archive:
             analytics or self.analytics,
             clock,
             SHARDS,
-            pseudonym=lambda name: f"~{name}",
-            question=question,
+            rows=Rows(pseudonym=lambda name: f"~{name}", question=question),
             most=most,
         )
 

@@ -142,6 +142,7 @@ class Graph:
     def compaction(self) -> "Compaction":
         """What turns the archive into tables. Only the function that carries pyarrow may ask for it."""
         from tessera.archive.compaction import Compaction  # noqa: PLC0415 - see above
+        from tessera.archive.rows import Rows  # noqa: PLC0415 - same
         from tessera.insights.questions import key  # noqa: PLC0415 - same, for the stemmer
 
         return Compaction(
@@ -150,8 +151,7 @@ class Graph:
             self.analytics_bucket,
             self.clock,
             self.settings.cleanup_shards,
-            pseudonym=self.telemetry.pseudonym,
-            question=key,
+            rows=Rows(pseudonym=self.telemetry.pseudonym, question=key),
         )
 
     @cached_property

@@ -14,23 +14,20 @@ before that: so it is in one manifest, and its messages are in one file. Only a 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from gzip import BadGzipFile
 from typing import Any
-from zlib import error as ZlibError  # noqa: N812 - it is a class there
 
 from tessera.archive import objects
-from tessera.archive.parquet import DayFiles, Row
-from tessera.errors import Misconfigured, Stale
+from tessera.archive.parquet import DayFiles
+from tessera.archive.rows import Input, Rows
+from tessera.errors import Misconfigured, PoisonedItem, Stale
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Clock, Millis, rfc3339
-from tessera.model.conversations import is_gone
-from tessera.model.messages import Role
 from tessera.stores.bucket import Bucket
-from tessera.stores.heads import compaction_bucket, memory_of
+from tessera.stores.heads import compaction_bucket
 from tessera.stores.keys import COMPACTION, conversation_of, head_key, range_key
 from tessera.stores.table import BY_CUSTOMER, BY_EXPIRY, PRESENT, Item, Key, Page, Table
 
@@ -44,11 +41,6 @@ _UNDUE = Change(
 )
 _NONE_YET = Clause(("batch",), "absent")
 _READ = ("first", "last", BY_EXPIRY.pk, BY_CUSTOMER.pk, "popped", "purgingAt")
-_UNREADABLE = (BadGzipFile, EOFError, ZlibError, ValueError, KeyError, TypeError)
-
-
-type Input = dict[str, Any]
-"""An archive object as a manifest has it: enough to make the same rows of it at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +75,7 @@ class Compaction:
         analytics: the bucket to write to.
         clock: now.
         shards: over how many partitions of the index the objects are spread.
-        pseudonym: makes the key under which a session or a customer appears.
-        question: makes the key of what a user said, by which near-duplicates come together.
+        rows: makes rows of objects.
         most: how many messages end a batch.
 
     """
@@ -97,13 +88,11 @@ class Compaction:
         clock: Clock,
         shards: int,
         *,
-        pseudonym: Callable[[str], str],
-        question: Callable[[Any], str | None],
+        rows: Rows,
         most: int = MOST_MESSAGES,
     ) -> None:
         self._table, self._archive, self._analytics = table, archive, analytics
-        self._clock, self._shards, self._most = clock, shards, most
-        self._pseudonym, self._question = pseudonym, question
+        self._clock, self._shards, self._rows, self._most = clock, shards, rows, most
 
     def batch(self) -> Compacted | None:
         """Finish the batch that is pending, or make the next one; None when nothing waits.
@@ -173,23 +162,13 @@ class Compaction:
             found = {Key(item["pk"], item["sk"]): item for item in items}
             both = [(found[key], found.get(head_key(*conversation_of(key)))) for key in ranges if key in found]
             yield [
-                self._input(r, head) for r, head in both if BY_EXPIRY.pk in r and head and "purgingAt" not in head
+                self._rows.chosen(r, head)
+                for r, head in both
+                if BY_EXPIRY.pk in r and head and "purgingAt" not in head
             ]
             if page.last is None:
                 return
             start = page.last
-
-    def _input(self, found: Item, head: Item) -> Input:
-        session_id, conversation_id = conversation_of(Key(found["pk"], found["sk"]))
-        customer: str | None = head.get(BY_CUSTOMER.pk)
-        return {
-            "session": session_id,
-            "conversation": conversation_id,
-            "first": found["first"],
-            "last": found["last"],
-            "customer": customer and self._pseudonym(customer.removeprefix(memory_of(""))),
-            "popped": head.get("popped", []),
-        }
 
     def _again(self, number: int) -> _Batch:
         """Return the batch of a manifest that was written before."""
@@ -208,32 +187,14 @@ class Compaction:
         for chosen, body in zip(inputs, self._archive.get_many(keys), strict=False):
             batch.inputs.append(chosen)
             try:
-                rows = self._rows(chosen, body) if body is not None else []
-            except _UNREADABLE:
-                batch.unreadable.append(self._pseudonym(chosen["session"]))
+                rows = self._rows.of(chosen, body) if body is not None else []
+            except PoisonedItem as poisoned:
+                batch.unreadable.append(poisoned.key)
                 continue
             for day, row in rows:
                 batch.files.add(day, row)
             if most is not None and batch.full(most):
                 return
-
-    def _rows(self, of: Input, body: bytes) -> list[tuple[str, Row]]:
-        messages = [objects.stored(m) for m in objects.decode(body) if not is_gone(m["seq"], of["popped"])]
-        return [(rfc3339(message["createdAt"])[:10], self._row(of, message)) for message in messages]
-
-    def _row(self, of: Input, message: dict[str, Any]) -> Row:
-        content = message["content"]
-        return {
-            "message_id": message["messageId"],
-            "session": self._pseudonym(of["session"]),
-            "conversation": of["conversation"],
-            "customer": of["customer"],
-            "seq": message["seq"],
-            "role": message["role"],
-            "content": content if isinstance(content, str) else json.dumps(content, ensure_ascii=False),
-            "question": self._question(content) if message["role"] == Role.USER else None,
-            "created_at": message["createdAt"],
-        }
 
     # -- what comes of it ----------------------------------------------------------------------------------
 
