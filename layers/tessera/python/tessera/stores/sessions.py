@@ -267,14 +267,15 @@ class Sessions:
         except Stale as stale:
             raise PreconditionFailed(version=(stale.found or {}).get("version")) from stale
         if self._keeper and has_conversations(self._table, session_id):
-            if purge:
-                self._keeper().purge(session_id)
-            else:
-                try:
-                    self._keeper().flush(session_id)
-                except (Unavailable, PoisonedItem):
-                    move_marker(self._table, session_id, self._clock(), self._shards)
-                    return existed
+            keep = self._keeper().purge if purge else self._keeper().flush
+            try:
+                keep(session_id)
+            except (Unavailable, PoisonedItem):
+                # The clean-up goes on with it at once. Who wanted all of it gone must know that it is not yet.
+                move_marker(self._table, session_id, self._clock(), self._shards)
+                if purge:
+                    raise
+                return existed
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
 
