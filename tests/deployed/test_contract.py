@@ -1,6 +1,7 @@
 """Schemathesis over docs/openapi.json on the deployed system: no 500, no answer that is not described."""
 
 import json
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -51,6 +52,19 @@ def test_a_session_gets_only_what_is_described(case: Case, endpoints: Endpoints,
     if "sessionId" in case.path_parameters:
         case.path_parameters["sessionId"] = "me"
     exercise(case, endpoints.http, opened(anyone, kind="form").tokens["accessToken"])
+
+
+@schema.include(path_regex="messages").parametrize()
+@settings(brief, max_examples=6)
+def test_a_chat_gets_only_what_is_described(case: Case, endpoints: Endpoints, admin: Caller) -> None:
+    """Each case has a conversation of its own, and a customer whose memory it is."""
+    customer = f"c-{uuid4()}"
+    chat = opened(admin, kind="chat", customer={"customerId": customer})
+    said = [{"role": "user", "content": f"message {number}", "messageId": f"m-{number}"} for number in range(3)]
+    chat.holder.post("/sessions/me/messages", {"messages": said}).ok(201)
+    own = {"sessionId": "me", "customerId": customer}
+    case.path_parameters |= {name: own[name] for name in case.path_parameters}
+    exercise(case, endpoints.http, chat.tokens["accessToken"])
 
 
 def exercise(case: Case, base: str, token: str) -> None:

@@ -60,8 +60,8 @@ class TestStream:
         assert "archivingSeq" not in head
         assert service.table.get(range_key(owner.id, conversation_id, 1))
 
-    def test_each_message_is_in_one_object_whatever_the_batches(self, service: Service, owner: Owner) -> None:
-        """Records come again, late, in another order and beside those of others; what is appended meanwhile too."""
+    def test_each_message_is_in_one_object_whatever_comes(self, service: Service, owner: Owner) -> None:
+        """Records come again, late, in another order, beside those of others, and while more is appended."""
         other, sent = service.create(), list[dict[str, Any]]()
         dice = random.Random(7)  # noqa: S311 - no secret
         for number in range(60):
