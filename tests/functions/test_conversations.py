@@ -663,6 +663,24 @@ class TestEnding:
                 assert [*service.table.query(f"CONVERSATION#{owner.id}")] == []
                 assert [key for key in service.archive_bucket.keys("") if owner.id in key] == []
 
+    def test_a_deletion_while_s3_is_down_is_one_all_the_same(self, clock: FakeClock, output: Output) -> None:
+        """Nobody gets in any more; what is not archived yet stays until the clean-up has brought it there."""
+        bucket = FailingStore(Service(clock).archive_bucket)
+        service = Service(clock, archive_bucket=bucket)
+        owner = service.create(kind="chat", data={"draft": {}})
+        chat(service, owner, 3)
+        bucket.down = True
+        assert service.call("sessions/delete", "me", token=owner.token, query={}).status == 204
+        assert service.call("sessions/get", "me", token=owner.token).problem == (401, "token-revoked")
+        assert len(segments(service, owner.id)) == 3
+        clean = service.handler("lifecycle/cleanup")
+        assert clean({}, Context(300_000))["done"] is False
+        bucket.down = False
+        assert clean({}, Context(300_000))["done"] is True
+        assert contents(archived(service, owner.id)) == ["message 1", "message 2", "message 3"]
+        assert [*service.table.query(f"SESSION#{owner.id}")] == []
+        assert output.logs()
+
     @pytest.mark.parametrize("value", ["", "maybe", "2"])
     def test_purge_is_true_or_false(self, service: Service, owner: Owner, value: str) -> None:
         answer = service.call("sessions/delete", "me", token=owner.token, query={"purge": value})

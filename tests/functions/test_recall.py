@@ -20,7 +20,7 @@ from tests.functions.talking import (
     sweep,
     taken_by_ttl,
 )
-from tests.support.fakes import FailingStore, FakeClock
+from tests.support.fakes import FailingStore, FakeClock, InterruptedStore
 
 CUSTOMER = "customer-1"
 
@@ -163,6 +163,16 @@ class TestWhat:
         assert sorted(contents(found)) == [*(f"ended {n}" for n in range(1, 6)), "open 1"]
         chat(service, owner, 1, prefix="later")
         assert len(recall(service, CUSTOMER, token=owner.token).json["messages"]) == 7
+
+    def test_a_login_beside_the_first_message_misses_nothing(self, service: Service) -> None:
+        """The message's session is read without a customer; when it is written, there is one."""
+        owner, token = service.create(), service.service_token()
+        service.clock.forward(1)
+        table = InterruptedStore(service.table, "transact", lambda: service.login(owner, CUSTOMER))
+        slow = Service(service.clock, service.secret, table)
+        body = {"messages": [said("first")]}
+        assert slow.call("conversations/append", owner.id, token=token, body=body).status == 201
+        assert contents(recall(service, CUSTOMER, token=token).json["messages"]) == ["first"]
 
     def test_what_was_popped_is_forgotten(self, service: Service, owner: Owner) -> None:
         append(service, owner, *[said(f"word {n}") for n in range(6)])
