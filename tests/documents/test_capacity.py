@@ -11,7 +11,7 @@ import pytest
 from local.paths import ROOT
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.tiers import Tiers
-from tests.functions.service import Answer, Context, Service, sample
+from tests.functions.service import Answer, Context, Owner, Service, sample
 from tests.support.fakes import FakeClock
 from tests.support.tables import new_table
 
@@ -156,6 +156,66 @@ def events(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.service.call("activity/collect", token=token)
 
 
+MESSAGE = {"role": "user", "content": "Where is my order?"}
+
+
+def appending(said: int = 1, **ids: str) -> Callable[[Scene], Callable[[], Any]]:
+    """An append in a container that has made `said` appends to the conversation."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        owner = scene.service.create(kind="chat")
+
+        def append(message: dict[str, str]) -> Answer:
+            body = {"messages": [message]}
+            return scene.service.call("conversations/append", owner.id, token=owner.token, body=body)
+
+        for _ in range(said):
+            append(MESSAGE)
+        return lambda: append(MESSAGE | ids)
+
+    return prepared
+
+
+def appending_elsewhere(scene: Scene) -> Callable[[], Any]:
+    """The first append of a container to a conversation that another one has begun."""
+    owner = talker(scene, 1)
+    other = scene.service.another()
+    other.call("conversations/read", owner.id, token=owner.token, query={})  # its first metrics are written here
+    body = {"messages": [MESSAGE]}
+    return lambda: other.call("conversations/append", owner.id, token=owner.token, body=body)
+
+
+def talker(scene: Scene, messages: int, customer_id: str | None = None) -> Owner:
+    owner = scene.service.create(kind="chat")
+    if customer_id is not None:
+        owner = scene.service.login(owner, customer_id)
+    body = {"messages": [MESSAGE] * messages}
+    scene.service.call("conversations/append", owner.id, token=owner.token, body=body)
+    return owner
+
+
+def talking(name: str, messages: int, **request: Any) -> Callable[[Scene], Callable[[], Any]]:
+    """An operation on a conversation of so many messages."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        owner = talker(scene, messages)
+        return lambda: scene.service.call(name, owner.id, token=owner.token, **request)
+
+    return prepared
+
+
+def recalling(scene: Scene) -> Callable[[], Any]:
+    talker(scene, TEN, "customer-1")
+    event = {"pathParameters": {"customerId": "customer-1"}, "rawPath": "/customers/customer-1/messages"}
+    return lambda: scene.service.call("conversations/recall", token=scene.admin, query={}, **event)
+
+
+def archiving(scene: Scene) -> Callable[[], Any]:
+    owner = talker(scene, TEN)
+    session = scene.service.call("sessions/get", owner.id, token=owner.token, query={}).json
+    return lambda: scene.service.graph.archiver.tend(owner.id, session["conversationId"])
+
+
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -174,8 +234,17 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "revoke this": on_session("tokens/revoke", body={"scope": "this"}),
     "revoke others, one other": revoke_others,
     "list ten, by a service": list_ten,
-    "delete": on_session("sessions/delete"),
-    "delete, with two buckets": on_session("sessions/delete", data=TWO_BUCKETS),
+    "delete": on_session("sessions/delete", query={}),
+    "delete, with two buckets": on_session("sessions/delete", data=TWO_BUCKETS, query={}),
+    "append, while one container writes": appending(),
+    "append, with a `messageId`": appending(messageId="question-1"),
+    "append, the first of a conversation": appending(said=0),
+    "append, the first of a container": appending_elsewhere,
+    "read a hundred messages": talking("conversations/read", 100, query={}),
+    "pop": talking("conversations/pop", 2),
+    "clear": talking("conversations/clear", 1),
+    "recall, ten messages": recalling,
+    "archive, for each object": archiving,
     "a new cart": on_session("activity/cart"),
     "the same cart": same_cart,
     "three cart actions": cart_actions,

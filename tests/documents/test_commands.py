@@ -38,7 +38,14 @@ NOT_HERE = {
 }
 """The blocks that do not run here: how they begin, and what they need."""
 
-WHOLE = ["docs/sessions.md", "docs/tokens.md", "docs/activity.md", "docs/insights.md", "docs/python-client.md"]
+WHOLE = [
+    "docs/sessions.md",
+    "docs/tokens.md",
+    "docs/conversations.md",
+    "docs/activity.md",
+    "docs/insights.md",
+    "docs/python-client.md",
+]
 """The pages all of whose blocks run."""
 
 
