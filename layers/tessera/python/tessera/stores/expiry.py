@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 from tessera.errors import Cancelled, Contended, PoisonedItem, Stale, Unavailable
-from tessera.model.changes import Change, Clause
+from tessera.model.changes import Change, Clause, Path
 from tessera.model.clock import HOUR_SECONDS, SECOND, Millis
 from tessera.model.life import buried
 from tessera.model.record import Record
@@ -33,6 +33,7 @@ from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
 
 HOUR: Millis = HOUR_SECONDS * SECOND
 _TRANSACTION = 100
+_PURGE = "purge"
 _TO_BURY = (
     "id",
     "kind",
@@ -97,13 +98,15 @@ class Expiry:
         """
         seen = {session_of(marker["pk"]): marker for marker in markers}
         keys = [key for i in seen for key in (core_key(i), child_key(i, MARKER))]
-        found = self._table.get_many(keys, only=(*_TO_BURY, "aliases"))
+        found = self._table.get_many(keys, only=(*_TO_BURY, "aliases", _PURGE))
         full_markers = [item for item in found if item["sk"] == MARKER]
         records, poisoned = _read(found)
         living = [record for record in records.values() if record.session.live(now)]
         spent = self._bury([r for r in records.values() if _unburied(r, now)], now)
         ending = seen.keys() - poisoned - {record.id for record in living} - spent.lost
-        unkept, unreadable = self._unkept([i for i in ending if i not in records or records[i].has_messages])
+        with_messages = [i for i in ending if i not in records or records[i].has_messages]
+        condemned = {session_of(marker["pk"]) for marker in full_markers if _PURGE in marker}
+        unkept, unreadable = self._unkept(with_messages, condemned)
         poisoned |= unreadable
         settled = ending - unkept - unreadable
         moved = sum(self._move(seen[record.id], record.session.expires_at) for record in living)
@@ -129,13 +132,14 @@ class Expiry:
         """Note where a run has ended. Of two runs the later in time has the word; either is safe."""
         self._table.update(CLEANUP, Change({("hour",): hour, ("finishedAt",): now}))
 
-    def _unkept(self, session_ids: Sequence[str]) -> tuple[set[str], set[str]]:
-        """Have their conversations archived; return where that fails for now, and where they cannot be read."""
+    def _unkept(self, session_ids: Sequence[str], condemned: set[str]) -> tuple[set[str], set[str]]:
+        """Have their conversations archived, or purged; return where that fails for now, and where it cannot."""
         failed, poisoned = set[str](), set[str]()
         for session_id in session_ids:
             try:
                 if self._keeper and has_conversations(self._table, session_id):
-                    self._keeper().flush(session_id)
+                    keeper = self._keeper()
+                    (keeper.purge if session_id in condemned else keeper.flush)(session_id)
             except Unavailable:
                 failed.add(session_id)
             except PoisonedItem:
@@ -196,19 +200,25 @@ def hasten(table: Table, record: Record, shards: int, now: Millis) -> None:
     move_marker(table, record.id, at if record.session.live(now) else min(at, now), shards)
 
 
+def condemn(session_id: str, now: Millis, shards: int) -> Change:
+    """Note on a marker that the conversations of its session are to be purged, and make it due."""
+    return Change({(_PURGE,): True} | _place(session_id, now, shards), clauses=(PRESENT,))
+
+
 def move_marker(
     table: Table, session_id: str, expires_at: Millis, shards: int, clauses: tuple[Clause, ...] = (PRESENT,)
 ) -> bool:
     """Put the marker into the hour of that expiry if the clauses hold, by default if it exists; return whether."""
-    bucket = _bucket(expires_at // HOUR, shard_of(session_id, shards))
+    place = _place(session_id, expires_at, shards)
     try:
-        table.update(
-            child_key(session_id, MARKER),
-            Change({(BY_EXPIRY.pk,): bucket, (BY_EXPIRY.sk,): expires_at}, clauses=clauses),
-        )
+        table.update(child_key(session_id, MARKER), Change(place, clauses=clauses))
     except Stale:
         return False  # the session was deleted meanwhile, and its marker with it, or another moved it
     return True
+
+
+def _place(session_id: str, at: Millis, shards: int) -> dict[Path, Any]:
+    return {(BY_EXPIRY.pk,): _bucket(at // HOUR, shard_of(session_id, shards)), (BY_EXPIRY.sk,): at}
 
 
 def shard_of(session_id: str, shards: int) -> int:

@@ -20,8 +20,9 @@ from tessera.model.changes import Admitted, Change, Clause, Path, applied
 from tessera.model.clock import Clock
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
+from tessera.model.status import Status
 from tessera.stores.attributes import size
-from tessera.stores.expiry import Keeper, has_conversations, hasten, marker, move_marker, sweep
+from tessera.stores.expiry import Keeper, condemn, has_conversations, hasten, marker, move_marker, sweep
 from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
 from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update, Write
 
@@ -262,6 +263,8 @@ class Sessions:
         clean-up finds what a crash in between has left, and what could not be archived now.
         """
         clauses = () if version is None else (Clause(("version",), "is", version),)
+        if purge and self._condemned(session_id, clauses):
+            clauses = ()
         try:
             existed = self._table.delete(core_key(session_id), clauses)
         except Stale as stale:
@@ -278,6 +281,28 @@ class Sessions:
                 return existed
         sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
         return existed
+
+    def _condemned(self, session_id: str, clauses: Sequence[Clause]) -> bool:
+        """End the session and note on its marker that its conversations go too; whether that was possible.
+
+        In one step: what dies in the middle of a purge has locked out who could ask for it again. From here on
+        nobody else is let in, and the clean-up knows what was wanted.
+        """
+        now = self._clock()
+        ended = Change({("status",): Status.EXPIRED.value}, clauses=(PRESENT, *clauses))
+        noted = condemn(session_id, now, self._shards)
+        try:
+            self._table.transact(
+                [Update(core_key(session_id), ended), Update(child_key(session_id, MARKER), noted)]
+            )
+        except Cancelled as cancelled:
+            found = cancelled.found.get(0)
+            if found is not None:
+                raise PreconditionFailed(version=found.get("version")) from cancelled
+            with suppress(Stale):  # nothing beside the conversations is left
+                self._table.update(child_key(session_id, MARKER), noted)
+            return False
+        return True
 
 
 def _fitting(records: list[Record]) -> list[Record]:
