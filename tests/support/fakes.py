@@ -102,6 +102,24 @@ class InterruptedStore:
         return getattr(self._store, verb)
 
 
+class OvertakenStore:
+    """A store whose container is overtaken: `meanwhile` is called once, before its call number `at`, from 0 on."""
+
+    def __init__(
+        self, store: Table | Bucket, at: int, meanwhile: Callable[[], object], calls: Iterator[int] | None = None
+    ) -> None:
+        self._store, self._at, self._meanwhile, self._calls = store, at, meanwhile, calls or count()
+
+    def beside(self, store: Table | Bucket) -> "OvertakenStore":
+        """Return another store of the same container: the calls of both count."""
+        return OvertakenStore(store, self._at, self._meanwhile, self._calls)
+
+    def __getattr__(self, verb: str) -> Any:
+        if next(self._calls) == self._at:
+            self._meanwhile()
+        return getattr(self._store, verb)
+
+
 class FailingStore:
     """A store that can be switched off."""
 
