@@ -90,6 +90,20 @@ def test_the_first_five_minutes(environment: dict[str, str], tmp_path: Path) -> 
     assert 'tessera_tier_milliseconds_count{tier="L2"}' in metrics
 
 
+def test_a_chat_outlives_its_session(environment: dict[str, str], tmp_path: Path) -> None:
+    """README: 200 messages, their archive, the session's end, the history read back, frequent questions."""
+    commands = [block.command for block in blocks("README.md", "## A chat that outlives its session")]
+    _, sent, archived, ended, remembered, asked = said(commands, environment, tmp_path)
+    assert sent.split() == ["100", "201"]
+    assert re.search(r"^archive/ses_\w+/cnv_\w+/\d+-\d+\.jsonl\.gz$", archived, re.MULTILINE)
+    assert '"expired": 1' in ended
+    assert "/problems/session-expired" in ended
+    assert remembered.startswith("200 messages, first: {")
+    assert "How do I return a kettle?" in remembered
+    assert '"rows": 200' in asked
+    assert re.search(r"where is my order.*50", asked, re.IGNORECASE)
+
+
 @pytest.mark.parametrize("page", [*WHOLE, "docs/operations.md", "CONTRIBUTING.md"])
 def test_the_commands_of_a_page_print_what_it_shows(
     page: str, environment: dict[str, str], tmp_path: Path
