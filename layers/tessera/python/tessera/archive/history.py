@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import batched, islice
+from itertools import islice
 from typing import Any
 
 from tessera.archive import objects
@@ -90,7 +90,7 @@ class History:
         """Give the messages from `low` to `high` one by one, in order or backwards.
 
         What the table does not have any more, whole segments that its TTL took, is read from the archive in its
-        place. `chunk`: how many segments to ask for at once.
+        place. `chunk`: how many messages are likely to be wanted, and so how much to ask for at once.
         """
         expected = high if newest_first else low
         for segment in self._segments(
@@ -100,14 +100,16 @@ class History:
             if not numbers:
                 continue
             gap = (numbers[-1] + 1, expected) if newest_first else (expected, numbers[0] - 1)
-            yield from self._archived(session_id, conversation_id, *gap, newest_first=newest_first)
+            yield from self._archived(session_id, conversation_id, *gap, newest_first=newest_first, chunk=chunk)
             for seq in reversed(numbers) if newest_first else numbers:
                 message = segment["messages"][str(seq)]
                 if message is not None:
                     yield self.whole({**message, "seq": seq})
             expected = numbers[0] - 1 if newest_first else numbers[-1] + 1
+            if not low <= expected <= high:
+                return
         rest = (low, expected) if newest_first else (expected, high)
-        yield from self._archived(session_id, conversation_id, *rest, newest_first=newest_first)
+        yield from self._archived(session_id, conversation_id, *rest, newest_first=newest_first, chunk=chunk)
 
     def _segments(
         self, session_id: str, conversation_id: str, low: int, high: int, *, newest_first: bool, chunk: int
@@ -116,20 +118,21 @@ class History:
         first = segment_key(session_id, conversation_id, max(0, low - _LONGEST_SEGMENT + 1))
         last = segment_key(session_id, conversation_id, high)
         while first.sk <= last.sk:
-            found = list(
-                self._table.query_between(first.pk, first.sk, last.sk, newest_first=newest_first, limit=chunk)
-            )
-            yield from found
-            if len(found) < chunk:
+            found = end = 0
+            for segment in self._table.query_between(
+                first.pk, first.sk, last.sk, newest_first=newest_first, limit=chunk
+            ):
+                yield segment
+                found, end = found + 1, first_seq_of(Key(segment["pk"], segment["sk"]))
+            if found < chunk:
                 return
-            end = first_seq_of(Key(found[-1]["pk"], found[-1]["sk"]))
             if newest_first:
                 last = segment_key(session_id, conversation_id, end - 1)
             else:
                 first = segment_key(session_id, conversation_id, end + 1)
 
     def _archived(
-        self, session_id: str, conversation_id: str, low: int, high: int, *, newest_first: bool
+        self, session_id: str, conversation_id: str, low: int, high: int, *, newest_first: bool, chunk: int
     ) -> Iterator[Message]:
         """Give archived messages from `low` to `high`; an object that a purge has just taken is passed over."""
         if low > high:
@@ -137,9 +140,7 @@ class History:
         head = self._table.get(head_key(session_id, conversation_id)) or {}
         gone: Ranges = head.get("popped", [])
         ranges = self._ranges(session_id, conversation_id, low, high, newest_first=newest_first)
-        bodies = (
-            body for batch in batched(ranges, _OBJECTS, strict=False) for body in self._bucket().get_many(batch)
-        )
+        bodies = (body for batch in _batches(ranges, chunk) for body in self._bucket().get_many(batch))
         for body in bodies:
             lines = objects.decode(body) if body is not None else []
             for line in reversed(lines) if newest_first else lines:
@@ -148,8 +149,8 @@ class History:
 
     def _ranges(
         self, session_id: str, conversation_id: str, low: int, high: int, *, newest_first: bool
-    ) -> Iterator[str]:
-        """Give the keys of the objects with messages from `low` to `high`."""
+    ) -> Iterator[tuple[str, int]]:
+        """Give the keys of the objects with messages from `low` to `high`, and how many each has."""
         below = range_key(session_id, conversation_id, low)
         over = range_key(session_id, conversation_id, high)
         start = range_key(session_id, conversation_id, 0)
@@ -157,7 +158,22 @@ class History:
         first = holder[0]["sk"] if holder else below.sk
         for item in self._table.query_between(below.pk, first, over.sk, newest_first=newest_first):
             key = Key(item["pk"], item["sk"])
-            yield objects.key(*conversation_of(key), item["first"], item["last"])
+            first_seq, last_seq = item["first"], item["last"]
+            yield objects.key(*conversation_of(key), first_seq, last_seq), last_seq - first_seq + 1
+
+
+def _batches(ranges: Iterator[tuple[str, int]], chunk: int) -> Iterator[list[str]]:
+    """Give the keys of as many objects at a time as have that many messages; large ones would fill the memory."""
+    keys: list[str] = []
+    messages = 0
+    for key, count in ranges:
+        keys.append(key)
+        messages += count
+        if messages >= chunk or len(keys) == _OBJECTS:
+            yield keys
+            keys, messages = [], 0
+    if keys:
+        yield keys
 
 
 def fitting(messages: Iterator[Message]) -> Iterator[Message]:

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any
+from unicodedata import normalize
 
 from tessera.archive.history import MAX_PAGE_BYTES, History, Message, fitting, weight
 from tessera.model.clock import Clock, Millis
@@ -47,15 +48,18 @@ class Memory:
     def newest(self, customer_id: str, limit: int) -> list[Message]:
         """Return the newest messages, newest first, each with its `sessionId` and `conversationId`.
 
-        Fewer than `limit` when they are large. Within a conversation the numbers tell which is newer.
+        Fewer than `limit` when they are large. Within a conversation the numbers tell which is newer, whatever
+        times a client gave: a message counts as said no later than the one after it, and than the end.
         """
         kept: list[tuple[Millis, int, Message]] = []
         total = 0
         for place, conversation in enumerate(self._conversations(customer_id)):
             if len(kept) == limit and kept[0][0] >= conversation.until:
                 break  # all further ones ended before the oldest message that is kept
+            at = conversation.until
             for message in self._messages(conversation, limit):
-                entry = (message["createdAt"], message["seq"] - place * 10**10, message)
+                at = min(at, message["createdAt"])
+                entry = (at, message["seq"] - place * 10**10, message)
                 if len(kept) == limit and entry[:2] < kept[0][:2]:
                     break
                 heapq.heappush(kept, entry)
@@ -73,7 +77,7 @@ class Memory:
         Words match in any form that the Porter stemmer knows, without accents. Equal ones: the newest first.
         `in_time` is asked between messages; False ends the reading with what there is.
         """
-        words = list(dict.fromkeys(_WORD.findall(query.lower())))[:_MOST_WORDS]
+        words = list(dict.fromkeys(_WORD.findall(normalize("NFC", query).lower())))[:_MOST_WORDS]
         if not words:
             return [], True
         complete = True
@@ -81,7 +85,7 @@ class Memory:
         def rows() -> Iterator[tuple[str, int, str]]:
             nonlocal complete
             for conversation in self._conversations(customer_id):
-                for message in self._messages(conversation, _PAGE):
+                for message in self._messages(conversation, _ROWS):
                     if not in_time():
                         complete = False
                         return
