@@ -1,18 +1,17 @@
 """The life of a session, operation by operation."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tessera.errors import Unavailable
-from tessera.model.changes import Change, Clause
+from tessera.model.changes import Change
 from tessera.model.ids import is_session_id
-from tessera.stores.keys import CORE, MARKER
+from tessera.stores.keys import MARKER
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import Item, Key, Put
+from tessera.stores.table import Item, Key
 from tests.functions.service import UNKNOWN, Context, Service
-from tests.support.fakes import FakeClock
+from tests.support.fakes import FakeClock, InterruptedStore
 
 NULLS = ("currentStep", "customer", "products", "amount", "currency", "vaultId", "transactionId")
 
@@ -411,19 +410,17 @@ def test_what_is_done_is_answered_as_done(service: Service, clock: FakeClock) ->
     assert service.call("sessions/get", "me", token=owner.token).problem == (404, "session-expired")
 
 
-def test_a_deletion_under_if_match_loses_to_another_writer(service: Service) -> None:
-    """The version is decided where the session goes, not where it was read."""
+@pytest.mark.parametrize(("query", "verb"), [({}, "delete"), ({"purge": "true"}, "transact")], ids=repr)
+def test_a_deletion_under_if_match_loses_to_another_writer(
+    service: Service, query: dict[str, str], verb: str
+) -> None:
+    """The version is decided where the session ends, not where it was read."""
     owner = service.create()
-
-    class Interrupted(MemoryTable):
-        def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
-            if key.sk == CORE:
-                super().update(key, Change(add={("version",): 1}))
-            return super().delete(key, clauses)
-
-    interrupted = Interrupted()
-    interrupted.transact([Put(item) for item in service.table.query(f"SESSION#{owner.id}")])
-    other = Service(service.clock, service.secret, interrupted)
-    answer = other.call("sessions/delete", "me", token=owner.token, headers={"if-match": '"1"'})
+    table = InterruptedStore(
+        service.table, verb, lambda: service.call("sessions/update", "me", token=owner.token, body={"amount": 7})
+    )
+    slow = Service(service.clock, service.secret, table)
+    answer = slow.call("sessions/delete", "me", token=owner.token, headers={"if-match": '"1"'}, query=query)
     assert answer.problem == (412, "precondition-failed")
-    assert other.call("sessions/get", "me", token=owner.token).status == 200
+    assert answer.json["version"] == 2
+    assert service.call("sessions/get", "me", token=owner.token, query={}).json["amount"] == 7
