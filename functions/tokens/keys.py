@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from tessera.clients import KEYS_MAX_AGE
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep
 from tessera.model.clock import SECOND
 from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
-from tessera.wiring import KEYS_MAX_AGE
 
 from aws_lambda_powertools.event_handler import Response
 

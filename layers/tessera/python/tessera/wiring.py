@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from tessera.errors import Misconfigured, Unavailable
+from tessera.clients import Buckets, Secret, client_of
+from tessera.errors import Misconfigured
 from tessera.model.clock import Clock, system_clock
 from tessera.model.kinds import Kind, kinds
 from tessera.settings import Settings
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
-
-KEYS_MAX_AGE = 300
-"""Seconds for which a container trusts the key ring that it has."""
 
 ATHENA_SECONDS = 5
 """How long a call to Athena may take, which plans a query before it answers."""
@@ -92,7 +90,7 @@ class Graph:
         from tessera.stores.firehose import FirehoseFacts  # noqa: PLC0415 - few functions tell any
 
         settings = self.settings
-        make = partial(_client, "firehose", settings.store_timeout_seconds)
+        make = partial(client_of, "firehose", settings.store_timeout_seconds)
         return FirehoseFacts(make, settings.facts_stream, self.tiers)
 
     @cached_property
@@ -159,7 +157,7 @@ class Graph:
         """Where SQL over messages and facts runs; tests put another one here."""
         from tessera.insights.athena import Athena  # noqa: PLC0415 - one function asks
 
-        client = _client("athena", ATHENA_SECONDS)
+        client = client_of("athena", ATHENA_SECONDS)
         settings = self.settings
         return Athena(client, settings.athena_workgroup, settings.glue_database, self.tiers, self.clock)
 
@@ -241,73 +239,13 @@ def on_lambda() -> Graph:
 
     settings = Settings.of(os.environ)
     tiers = Tiers()
-    client = _client("dynamodb", settings.store_timeout_seconds)
+    client = client_of("dynamodb", settings.store_timeout_seconds)
 
     return Graph(
         settings=settings,
         table=DynamoTable(client, settings.table_name, tiers),
         tiers=tiers,
-        fetch_keys=_Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
+        fetch_keys=Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
         client=client,
-        open_bucket=_S3(tiers, settings.store_timeout_seconds).bucket,
+        open_bucket=Buckets(tiers, settings.store_timeout_seconds).bucket,
     )
-
-
-class _S3:
-    """The buckets of a container behind one client, which is made when the first of them is opened."""
-
-    def __init__(self, tiers: Tiers, timeout: float) -> None:
-        self._tiers, self._timeout = tiers, timeout
-
-    @cached_property
-    def _client(self) -> Any:
-        return _client("s3", self._timeout)
-
-    def bucket(self, name: str) -> Bucket:
-        """Open a bucket; whether it is there shows at its first use."""
-        from tessera.stores.s3 import S3Bucket  # noqa: PLC0415 - only functions with buckets pay for it
-
-        return S3Bucket(self._client, name, self._tiers)
-
-
-class _Secret:
-    """A secret behind Powertools' cache; the client is made at the first look."""
-
-    def __init__(self, name: str, timeout: float) -> None:
-        self._name, self._timeout = name, timeout
-
-    @cached_property
-    def _provider(self) -> Any:
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
-
-        return SecretsProvider(boto3_client=_client("secretsmanager", self._timeout))
-
-    def fetch(self, fresh: bool) -> str:
-        """Return the value; raises Unavailable when Secrets Manager does not give it."""
-        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
-
-        try:
-            return self._provider.get(self._name, max_age=KEYS_MAX_AGE, force_fetch=fresh)
-        except GetParameterError as error:
-            raise Unavailable("The keys cannot be read") from error
-
-
-def _client(service: Literal["athena", "dynamodb", "firehose", "s3", "secretsmanager"], timeout: float) -> Any:
-    """Make a client that gives up after two tries of `timeout` seconds.
-
-    A request makes three calls at most; when AWS does not answer, all of them must end within the function's ten
-    seconds, or nobody would hear of the 503.
-    """
-    from botocore.config import Config  # noqa: PLC0415 - tests build graphs without it
-    from botocore.session import get_session  # noqa: PLC0415 - same
-
-    config = Config(
-        connect_timeout=1,
-        read_timeout=timeout,
-        retries={"mode": "standard", "total_max_attempts": 2},
-        tcp_keepalive=True,
-        max_pool_connections=32,  # the threads of a clean-up or a bucket's `get_many`, and who calls beside them
-        parameter_validation=False,  # our requests are of one shape; the service validates them anyway
-        user_agent="tessera",  # botocore's own is put together anew twice a call, a tenth of its time
-    )
-    return get_session().create_client(service, config=config)
