@@ -249,11 +249,30 @@ def test_ids_of_the_services_own_form_name_their_messages(house: House) -> None:
     for container in (house, other):
         assert seqs(container, session_id, said("?", f"{conversation_id}.2")) == [2]
         assert seqs(container, session_id, said("?", f"{conversation_id}.4")) == [4]
-    for unknown in (f"{conversation_id}.5", f"{new_conversation_id()}.1"):
-        with pytest.raises(Invalid) as refused:
-            house.say(session_id, said("new"), said("?", unknown))
-        assert refused.value.members["errors"][0]["pointer"] == "/messages/1/messageId"
+    with pytest.raises(Invalid) as refused:
+        house.say(session_id, said("new"), said("?", f"{conversation_id}.5"))
+    assert refused.value.members["errors"][0]["pointer"] == "/messages/1/messageId"
     assert seqs(house, session_id, said("mine", f"{conversation_id}.05"), said("mine too", "cnv_x.1")) == [5, 6]
+
+
+def test_an_own_id_of_an_ended_conversation_still_names_its_message(house: House) -> None:
+    session_id = house.begin()
+    house.say(session_id, said("a"), said("b"))
+    ended = house.conversation(session_id)
+    house.clear(session_id)
+    for container in (house, house.beside()):
+        plan = container.say(session_id, said("?", f"{ended}.2"))
+        assert [(place.conversation_id, place.seq) for place in plan.places] == [(ended, 2)]
+
+
+def test_the_own_id_of_another_sessions_message_is_an_id_like_any_other(house: House) -> None:
+    """So a history can be copied from one session to another, ids and all, and more than once."""
+    source, target = house.begin(), house.begin()
+    house.say(source, said("a"))
+    copied = f"{house.conversation(source)}.1"
+    for container in (house, house.beside()):
+        assert seqs(container, target, said("a", copied)) == [1]
+    assert list(house.shown(target).values()) == ["a"]
 
 
 # --- times -------------------------------------------------------------------------------------------

@@ -102,12 +102,18 @@ def _known(
         return None
     if message_id in record.spare_ids:
         return Place.of(record.spare_ids[message_id])
-    if (own := _OWN_ID.fullmatch(message_id)) is not None:
-        place = Place(own[1], int(own[2]), 0)
-        if place.conversation_id == record.session.conversation_id and place.seq <= record.last_seq:
-            return place
-        raise Invalid.at(f"/messages/{position}/messageId", "is of the form that the service makes, and unknown")
+    own = own_place(message_id)
+    if own is not None and own.conversation_id == record.session.conversation_id:
+        if own.seq <= record.last_seq:
+            return own
+        raise Invalid.at(f"/messages/{position}/messageId", "is the service's for a message that is still to come")
     return known.get(message_id) or ids.get(message_id)
+
+
+def own_place(message_id: str) -> Place | None:
+    """Return the place that an id of the service's own names, in whichever session; None for any other id."""
+    own = _OWN_ID.fullmatch(message_id)
+    return Place(own[1], int(own[2]), 0) if own else None
 
 
 def _kept(message: NewMessage, message_id: str, position: int, now: Millis) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 
 from tessera.errors import Cancelled, Contended, Problem, SessionNotFound, Stale, Unavailable
 from tessera.model.changes import Admitted, Change, Clause
-from tessera.model.clock import DAY_SECONDS, SECOND, Millis
-from tessera.model.conversations import Appending, Place, appended, cleared, newest, popped, without
+from tessera.model.conversations import Appending, Place, appended, cleared, newest, own_place
 from tessera.model.ids import new_conversation_id
 from tessera.model.kinds import Kind
 from tessera.model.messages import NewMessage
@@ -21,17 +19,17 @@ from tessera.stores.bucket import Bucket
 from tessera.stores.heads import due, memory_of
 from tessera.stores.keys import HEAD, conversations, core_key, head_key, message_id_key, segment_key
 from tessera.stores.overflow import Overflow
+from tessera.stores.segments import appending, id_items, popping, roomy
 from tessera.stores.sessions import Admit
-from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_WRITES, PRESENT, Item, Key, Put, Table, Update, Write
+from tessera.stores.table import BY_CUSTOMER, PRESENT, Item, Key, Put, Table, Update
 
-TRIES = 100
-"""How often a decision is taken anew; of fifty writers that start at once, the last comes fiftieth."""
+TRIES = 60
+"""How often a decision is taken anew: within the seconds that a function has, pauses included."""
 
 REMEMBERED = 1_000
 """Cores that a container remembers, stripped of what a session may be filled with."""
 
-_LONGEST_PAUSE = 0.1  # seconds
-_BROOM_SECONDS = 60 * DAY_SECONDS  # what no archive run has ended by then, TTL takes
+_LONGEST_PAUSE = 0.2  # seconds
 _UNKNOWN_KIND = Kind(idle_seconds=1, absolute_seconds=1)  # one that is not configured any more
 
 
@@ -81,6 +79,7 @@ class Conversations:
         record = guess or self._core(session_id)
         known: dict[str, Place] = {}
         for attempt in range(TRIES):
+            known |= self._named(record, wanted)
             decided = _decided(record, wanted, known, admit, certain=record is not guess)
             if decided is None:
                 record = self._core(session_id)
@@ -98,9 +97,10 @@ class Conversations:
                     written = self._written(record, plan, allowed, overflow)
                 except Cancelled as cancelled:
                     record = self._after(cancelled, record, plan, known)
+                    self._pause(attempt)
                 except Contended:
                     overflow.doubt()
-                    self._pause(attempt)
+                    self._pause(attempt + 1)
                     record = self._core(session_id)
                 else:
                     self._remember(written)
@@ -124,10 +124,8 @@ class Conversations:
             place = Place(conversation_id, seq, 0)
             message = segment["messages"][str(seq)] if segment else read(place)
             try:
-                self._table.transact(_popping(record, allowed, head, segment, seq))
-            except Cancelled:
-                continue
-            except Contended:
+                self._table.transact(popping(record, allowed, head, segment, seq))
+            except (Cancelled, Contended):
                 self._pause(attempt)
             else:
                 return message and {**message, "seq": seq}
@@ -150,9 +148,7 @@ class Conversations:
                         Update(head, ended | Change(clauses=(PRESENT,))),
                     ]
                 )
-            except Cancelled:
-                continue
-            except Contended:
+            except (Cancelled, Contended):
                 self._pause(attempt)
             else:
                 return
@@ -175,37 +171,10 @@ class Conversations:
     def _written(self, record: Record, plan: Appending, allowed: Admitted, overflow: Overflow) -> Record:
         """Write the plan; return the core as it is now, as far as the plan knows."""
         kind = self._kinds.get(record.session.kind, _UNKNOWN_KIND)
-        last = ttl(record.session.absolute_expires_at, record.retention_seconds)
-        messages = overflow.fitted(plan.messages)
-        segment: Item = {
-            **segment_key(record.id, plan.conversation_id, plan.first_seq)._asdict(),
-            "messages": messages,
-            "at": allowed.now,
-            "ttl": min(last, allowed.now // SECOND + kind.hot_message_seconds),
-        }
-        heads = [self._head(record, plan, kind, allowed.now)] if plan.begins else []
-        ids, spare_ids = _roomy(plan)
-        spare = {message_id: place.attributes() for message_id, place in spare_ids}
-        change = plan.change | (Change({("spareIds",): spare}) if spare else Change())
-        customer = _customer_is(record) if plan.begins else ()
-        core = Update(core_key(record.id), change | Change(clauses=(PRESENT, *allowed.clauses, *customer)))
-        puts = [Put(item, (ABSENT,)) for item in chain([segment], heads, _ids(record.id, ids, last))]
+        core, puts = appending(record, plan, allowed, kind, overflow.fitted(plan.messages))
         self._table.transact([core, *puts])
-        assigned = {path[0]: value for path, value in change.assign.items()}
+        assigned = {path[0]: value for path, value in core.change.assign.items()}
         return Record.of(record.attributes() | assigned)
-
-    def _head(self, record: Record, plan: Appending, kind: Kind, now: Millis) -> Item:
-        last = ttl(record.session.absolute_expires_at, kind.archive_retention_seconds)
-        owner = record.session.customer_id
-        return {
-            **head_key(record.id, plan.conversation_id)._asdict(),
-            "sessionId": record.id,
-            "kind": record.session.kind,
-            "createdAt": now,
-            "archivedSeq": 0,
-            "retentionSeconds": kind.archive_retention_seconds,
-            "ttl": last + _BROOM_SECONDS,
-        } | ({BY_CUSTOMER.pk: memory_of(owner)} if owner else {})
 
     def _after(self, cancelled: Cancelled, record: Record, plan: Appending, known: dict[str, Place]) -> Record:
         """Learn from what stood against a write: where repeated messages are, and the core as it is."""
@@ -226,9 +195,23 @@ class Conversations:
 
         One that comes to be known after this look moves the newest number, on which the transaction stands.
         """
-        _, spare_ids = _roomy(plan)
+        _, spare_ids = roomy(plan)
         found = {message_id: self._table.get(message_id_key(record.id, message_id)) for message_id, _ in spare_ids}
         return {message_id: Place.of(item) for message_id, item in found.items() if item is not None}
+
+    def _named(self, record: Record, wanted: Sequence[NewMessage]) -> dict[str, Place]:
+        """Return the messages of this session's ended conversations that ids of the service's own name."""
+        named = {message.message_id: own_place(message.message_id) for message in wanted if message.message_id}
+        heads = {
+            message_id: head_key(record.id, place.conversation_id)
+            for message_id, place in named.items()
+            if place and place.conversation_id != record.session.conversation_id
+        }
+        found = self._table.get_many(list({*heads.values()}), only=("sessionId",)) if heads else ()
+        ours = {Key(item["pk"], item["sk"]) for item in found}
+        return {
+            message_id: place for message_id, place in named.items() if place and heads.get(message_id) in ours
+        }
 
     def _with_room(self, record: Record) -> Record:
         """Move the ids that found no room in their batch's transaction to items of their own."""
@@ -239,7 +222,7 @@ class Conversations:
         )
         with suppress(Cancelled, Contended):  # another writer moves them
             self._table.transact(
-                [Update(core_key(record.id), taken), *(Put(item) for item in _ids(record.id, ids, last))]
+                [Update(core_key(record.id), taken), *(Put(item) for item in id_items(record.id, ids, last))]
             )
         return self._core(record.id)
 
@@ -259,7 +242,8 @@ class Conversations:
             self._remembered.popitem(last=False)
 
     def _pause(self, attempt: int) -> None:
-        longest = min(_LONGEST_PAUSE, 0.005 * 2**attempt)
+        """Let others go first, the longer the more of them there seem to be; who lost once goes on at once."""
+        longest = min(_LONGEST_PAUSE, 0.005 * 2**attempt) if attempt else 0
         self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
 
 
@@ -279,42 +263,3 @@ def _decided(
             raise
         return None
     return (allowed, plan) if certain or (plan.messages and not plan.begins) else None
-
-
-def _roomy(plan: Appending) -> tuple[list[tuple[str, Place]], list[tuple[str, Place]]]:
-    """Return the ids that find room in the transaction of their batch, and those that do not."""
-    ids = list(plan.ids.items())
-    room = MAX_WRITES - 2 - plan.begins
-    return ids[:room], ids[room:]
-
-
-def _ids(session_id: str, ids: Sequence[tuple[str, Place]], last: int) -> list[Item]:
-    return [
-        {**message_id_key(session_id, message_id)._asdict(), **place.attributes(), "ttl": last}
-        for message_id, place in ids
-    ]
-
-
-def _customer_is(record: Record) -> tuple[Clause, ...]:
-    """A login that comes before the head is there must be seen by it; one that comes after finds the head."""
-    path = ("customerId",)
-    owner = record.session.customer_id
-    return (Clause(path, "is", owner),) if owner else (Clause(path, "absent"),)
-
-
-def _popping(record: Record, allowed: Admitted, head: Item, segment: Item | None, seq: int) -> list[Write]:
-    """Decide the race of two pops, or of a pop with an append: the core and the head must be as they were seen.
-
-    The content goes from the table, where it still is there. What the archive holds is never shown again.
-    """
-    gone = head.get("popped", [])
-    seen = Clause(("popped",), "is", gone) if gone else Clause(("popped",), "absent")
-    writes: list[Write] = [
-        Update(core_key(record.id), popped(record, now=allowed.now) | Change(clauses=(PRESENT, *allowed.clauses))),
-        Update(Key(head["pk"], head["sk"]), Change({("popped",): without(seq, gone)}, clauses=(PRESENT, seen))),
-    ]
-    if segment is not None:
-        path = ("messages", str(seq))
-        there = Clause(path, "object")
-        writes.append(Update(Key(segment["pk"], segment["sk"]), Change({path: None}, clauses=(there,))))
-    return writes
