@@ -10,7 +10,7 @@ from tessera.model.activity import CartActions, GivenActions, SetCart, acted, ca
 from tessera.model.clock import Millis
 from tessera.model.record import Record
 from tessera.model.session import Session
-from tessera.stores.sessions import Decision
+from tessera.stores.session_store import Decision
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body

@@ -10,7 +10,7 @@ from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.activity import GivenViews, Views, viewed
 from tessera.model.clock import Millis
 from tessera.model.record import Record
-from tessera.stores.sessions import Decision
+from tessera.stores.session_store import Decision
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body

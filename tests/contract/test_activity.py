@@ -18,7 +18,8 @@ from tessera.model.ulids import Ulids
 from tessera.stores.activity import ACTIONS_SHOWN, Activities
 from tessera.stores.expiry import Expiry
 from tessera.stores.keys import child_key, core_key
-from tessera.stores.sessions import TRIES, Decision, Sessions
+from tessera.stores.session_store import Decision
+from tessera.stores.sessions import TRIES, Sessions
 from tessera.stores.table import ABSENT, Put, Table
 from tests.contract.conftest import SHARDS
 from tests.support.fakes import START, FakeClock, InterruptedStore

@@ -17,7 +17,8 @@ from tessera.stores.bucket import Bucket
 from tessera.stores.cache import CachedSessions
 from tessera.stores.counters import Counters
 from tessera.stores.expiry import Expiry
-from tessera.stores.sessions import Sessions, SessionStore
+from tessera.stores.session_store import SessionStore
+from tessera.stores.sessions import Sessions
 from tessera.stores.table import Table
 from tessera.stores.tiers import Tiers
 from tessera.telemetry import Telemetry

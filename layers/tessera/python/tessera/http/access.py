@@ -7,7 +7,7 @@ from tessera.model.caller import ME, Caller, Scope
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.clock import Clock, Millis
 from tessera.model.record import Record
-from tessera.stores.sessions import Admit, Decision, SessionStore
+from tessera.stores.session_store import Admit, Decision, SessionStore
 
 type Decide = Callable[[Record, Millis], Change]
 type DecideAll = Callable[[Record, Millis], Decision]

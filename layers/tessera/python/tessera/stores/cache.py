@@ -14,7 +14,7 @@ from tessera.model.changes import Change
 from tessera.model.clock import SECOND, Clock, Millis
 from tessera.model.kinds import Kind
 from tessera.model.record import Record
-from tessera.stores.sessions import Decision, SessionStore
+from tessera.stores.session_store import Decision, SessionStore
 from tessera.stores.tiers import L1, Tiers
 
 CAPACITY = 1_000

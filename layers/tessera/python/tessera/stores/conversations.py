@@ -20,7 +20,7 @@ from tessera.stores.heads import due, memory_of
 from tessera.stores.keys import HEAD, conversations, core_key, head_key, message_id_key, segment_key
 from tessera.stores.overflow import Overflow
 from tessera.stores.segments import appending, id_items, popping, roomy
-from tessera.stores.sessions import Admit
+from tessera.stores.session_store import Admit
 from tessera.stores.table import BY_CUSTOMER, PRESENT, Item, Key, Put, Table, Update
 
 TRIES = 60
