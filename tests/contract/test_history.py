@@ -232,6 +232,7 @@ class Talking(RuleBasedStateMachine):
             expected.append(place)
             if message_id is not None:
                 self.known[message_id] = place
+        self.house.clock.forward(ms=1)
         plan = self.containers[container].say(self.session_id, *messages)
         open_one = self.house.conversation(self.session_id)
         assert [(place.conversation_id, place.seq) for place in plan.places] == [
@@ -361,6 +362,7 @@ class Archiving(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 6))
     def append(self, count: int) -> None:
+        self.house.clock.forward(ms=1)
         plan = self.house.say(self.session_id, *(said(f"{count} {n}") for n in range(count)))
         self.counts[plan.conversation_id] = plan.places[-1].seq
         for place, n in zip(plan.places, range(count), strict=True):

@@ -98,12 +98,12 @@ class House:
         return found
 
     def heads(self, session_id: str) -> list[Item]:
-        """Return the heads of all conversations of a session."""
-        return list(self.table.query(conversations(session_id), HEAD))
+        """Return the heads of all conversations of a session, the first first: ids are random, tests are not."""
+        return sorted(self.table.query(conversations(session_id), HEAD), key=lambda head: head["createdAt"])
 
     def hot(self, session_id: str) -> list[Item]:
-        """Return the segments that lie in the table."""
-        return list(self.table.query(partition(session_id), SEGMENT))
+        """Return the segments that lie in the table, the first first."""
+        return sorted(self.table.query(partition(session_id), SEGMENT), key=lambda segment: segment["at"])
 
     def ranges(self, session_id: str, conversation_id: str) -> list[tuple[int, int]]:
         """Return the ranges that the table has of a conversation's archive."""
