@@ -21,7 +21,6 @@ from tessera.model.changes import Admitted, Clause
 from tessera.model.clock import SECOND
 from tessera.model.conversations import MAX_SKEW
 from tessera.model.credentials import logged_in, revoked
-from tessera.model.ids import new_conversation_id
 from tessera.model.life import extended
 from tessera.model.messages import NewMessage
 from tessera.model.record import Record, Refresh
