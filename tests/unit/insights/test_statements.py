@@ -173,6 +173,14 @@ def test_near_duplicates_are_one_question_in_its_shortest_wording(lake: Lake) ->
     ]
 
 
+def test_a_very_long_question_is_shown_by_its_beginning(lake: Lake) -> None:
+    """A hundred messages of a megabyte would be no answer at all: Lambda's end at 6 MB."""
+    lake.say([asked("Where is my order? " + "Please! " * 100_000)])
+    [row] = answer(lake, "questions")
+    assert len(row[0]) == 500
+    assert row[0].startswith("Where is my order? Please!")
+
+
 # --- conversations -------------------------------------------------------------------------------------
 
 
@@ -223,7 +231,7 @@ def test_each_dialect_reads_it_and_knows_every_name_in_it(name: str, dialect: st
 
 FUNCTIONS = {
     *["AVG", "CAST", "COALESCE", "COUNT", "DATE_DIFF", "FLOOR", "LENGTH", "MAX", "MIN", "MIN_BY", "ROUND", "SUM"],
-    "BETWEEN",
+    *["BETWEEN", "SUBSTR"],
 }
 """Those which Trino and DuckDB have under one name, with the same arguments and meaning."""
 
