@@ -5,6 +5,7 @@ a segment that TTL has taken before: its last image in the stream is then all th
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +32,10 @@ def archive(event: dict[str, Any], graph: Graph, remaining: Remaining) -> dict[s
 
 
 def _of_stream(records: list[dict[str, Any]], graph: Graph) -> dict[str, Any]:
-    """Tend each conversation of the batch once; a failure sends its records again, and none of the others."""
+    """Tend each conversation of the batch once, also when others fail.
+
+    Lambda sends again everything from the first record that failed on: what of it is done already, is done.
+    """
     named: defaultdict[Conversation, list[str]] = defaultdict(list)
     rescued: defaultdict[Conversation, list[Item]] = defaultdict(list)
     for record in records:
@@ -67,21 +71,29 @@ def _news(record: dict[str, Any]) -> tuple[Conversation, str, list[Item]] | None
 
 
 def _of_schedule(graph: Graph, remaining: Remaining) -> dict[str, Any]:
-    """Tend what is due, shard by shard, while there is time."""
+    """Tend what is due, shard by shard, while there is time; tell how long the rest waits."""
     now, tended, lag = graph.clock(), 0, 0
     for shard in range(graph.settings.cleanup_shards):
-        start: Item | None = None
-        while remaining() > MARGIN:
-            page = graph.archiver.due(shard, now, limit=PAGE, start=start)
-            for item in page.items:
-                if not _tended(graph, conversation_of(Key(item["pk"], item["sk"])), ()):
-                    lag = max(lag, (now - item["expiresAt"]) // SECOND)
-                tended += 1
-            start = page.last
-            if start is None:
-                break
+        for item in _due(graph, shard, now):
+            in_time = remaining() > MARGIN
+            tended += in_time
+            if not in_time or not _tended(graph, conversation_of(Key(item["pk"], item["sk"])), ()):
+                lag = max(lag, (now - item["expiresAt"]) // SECOND)
+            if not in_time:
+                break  # of those that wait in this shard it is the one that waits longest
     graph.telemetry.gauge(ARCHIVE_LAG, lag)
     return {"tended": tended, "lagSeconds": lag}
+
+
+def _due(graph: Graph, shard: int, now: Millis) -> Iterator[Item]:
+    """Give what is due in a shard, the longest first, page by page."""
+    start: Item | None = None
+    while True:
+        page = graph.archiver.due(shard, now, limit=PAGE, start=start)
+        yield from page.items
+        start = page.last
+        if start is None:
+            return
 
 
 def _tended(graph: Graph, conversation: Conversation, rescued: "list[Item] | tuple[()]") -> bool:
