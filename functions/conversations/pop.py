@@ -1,11 +1,11 @@
 """POST /sessions/{sessionId}/messages/pop: the newest message is taken away."""
 
-from tessera.errors import PreconditionFailed, SessionExpired, SessionNotFound
+from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.messages import Message, Popped
 
-app = Api("conversations.pop", raises=(SessionNotFound, SessionExpired, PreconditionFailed))
+app = Api("conversations.pop", raises=(SessionNotFound, SessionExpired, PreconditionFailed, ContentTooLarge))
 
 
 @app.post(

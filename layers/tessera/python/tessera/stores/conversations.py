@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from tessera.errors import Cancelled, Contended, Problem, SessionNotFound, Stale, Unavailable
+from tessera.errors import Cancelled, Contended, ContentTooLarge, Problem, SessionNotFound, Stale, Unavailable
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.conversations import Appending, Place, appended, cleared, newest, own_place
 from tessera.model.ids import new_conversation_id
@@ -15,13 +15,14 @@ from tessera.model.kinds import Kind
 from tessera.model.messages import NewMessage
 from tessera.model.record import Record, ttl
 from tessera.model.session import Upsells
+from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
 from tessera.stores.heads import due, memory_of
 from tessera.stores.keys import HEAD, conversations, core_key, head_key, message_id_key, segment_key
 from tessera.stores.overflow import Overflow
 from tessera.stores.segments import appending, id_items, popping, roomy
 from tessera.stores.session_store import Admit
-from tessera.stores.table import BY_CUSTOMER, PRESENT, Item, Key, Put, Table, Update
+from tessera.stores.table import BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update
 
 TRIES = 60
 """How often a decision is taken anew: within the seconds that a function has, pauses included."""
@@ -108,7 +109,14 @@ class Conversations:
         raise Contended
 
     def pop(self, session_id: str, admit: Admit, read: Callable[[Place], Item | None]) -> Item | None:
-        """Take the newest message away; return it, or None when there is none. `read` finds it in the archive."""
+        """Take the newest message away; return it, or None when there is none. `read` finds it in the archive.
+
+        Raises:
+            SessionNotFound, and whatever `admit` raises.
+            ContentTooLarge: the conversation has too many gaps for another one.
+            Contended: others came first at every try.
+
+        """
         for attempt in range(TRIES):
             record = self._core(session_id)
             allowed = admit(record)
@@ -116,6 +124,8 @@ class Conversations:
             if conversation_id is None or not record.last_seq:
                 return None
             head = self._table.get(head_key(session_id, conversation_id)) or {}
+            if size(head) > MAX_ITEM_BYTES:  # with more gaps nobody could write it, not even the archive
+                raise ContentTooLarge(limit=MAX_ITEM_BYTES)
             gone = head.get("popped", [])
             seq = newest(record.last_seq, gone)
             if not seq:
