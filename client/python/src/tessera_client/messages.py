@@ -35,7 +35,7 @@ class Remembered(Message):
 
 
 class Memory(TypedDict):
-    """Messages over all conversations of a customer. Not complete: the time ran out before the oldest ones."""
+    """Messages over all conversations of a customer. Not complete: there was no time or room for the oldest."""
 
     messages: list[Remembered]
     complete: bool

@@ -22,6 +22,9 @@ from tessera.stores.heads import memory_of
 from tessera.stores.keys import HEAD, conversation_of, core_key
 from tessera.stores.table import BY_CUSTOMER, Item, Key, Table
 
+MOST_BYTES = 150_000_000
+"""Of messages in the index: it takes three times as much at most of the 512 MB of disk that a function has."""
+
 _PAGE = 100
 _ROWS = 500  # put into the index at once
 _CACHE_KIB = 16_384
@@ -42,8 +45,8 @@ class _Conversation:
 class Memory:
     """Reads over all conversations of a customer. What was popped or purged is not in it."""
 
-    def __init__(self, table: Table, history: History, clock: Clock) -> None:
-        self._table, self._history, self._clock = table, history, clock
+    def __init__(self, table: Table, history: History, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
+        self._table, self._history, self._clock, self._most_bytes = table, history, clock, most_bytes
 
     def newest(self, customer_id: str, limit: int) -> list[Message]:
         """Return the newest messages, newest first, each with its `sessionId` and `conversationId`.
@@ -75,21 +78,23 @@ class Memory:
         """Return the messages that answer a query best, each with its `score`; and whether all were looked at.
 
         Words match in any form that the Porter stemmer knows, without accents. Equal ones: the newest first.
-        `in_time` is asked between messages; False ends the reading with what there is.
+        `in_time` is asked between messages: False ends the reading with what there is; so does a full disk.
         """
         words = list(dict.fromkeys(_WORD.findall(normalize("NFC", query).lower())))[:_MOST_WORDS]
         if not words:
             return [], True
-        complete = True
+        complete, read = True, 0
 
         def rows() -> Iterator[tuple[str, int, str]]:
-            nonlocal complete
+            nonlocal complete, read
             for conversation in self._conversations(customer_id):
                 for message in self._messages(conversation, _ROWS):
-                    if not in_time():
+                    body = json.dumps(message)
+                    read += len(body)
+                    if read > self._most_bytes or not in_time():
                         complete = False
                         return
-                    yield _text(message), message["createdAt"], json.dumps(message)
+                    yield _text(message), message["createdAt"], body
 
         # An empty name is a temporary file of SQLite's own: private, and gone with the connection.
         with closing(sqlite3.connect("")) as index:
