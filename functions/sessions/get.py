@@ -19,7 +19,7 @@ type Part = Literal["data", "messages", "activity"]
 
 PARTS: Mapping[str, Callable[[Graph, Record], Any]] = {
     "data": lambda graph, record: graph.sessions.data(record.id),
-    "messages": lambda graph, record: graph.history.page(record).messages,
+    "messages": lambda graph, record: graph.history.beside(record),
     "activity": lambda graph, record: graph.activity.of(record.id),
 }
 

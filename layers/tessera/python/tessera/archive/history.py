@@ -18,6 +18,9 @@ from tessera.stores.table import Item, Key, Table
 MAX_PAGE_BYTES = 3_000_000
 """What the messages of a page may have together; Lambda's answers end at 6 MB, with JSON escaped once more."""
 
+MAX_PART_BYTES = 1_000_000
+"""The same beside a session and its other parts."""
+
 NEWEST = 100
 _CHUNK = 100
 _OBJECTS = 32  # asked for at once
@@ -33,8 +36,18 @@ class History:
     def __init__(self, table: Table, bucket: Callable[[], Bucket]) -> None:
         self._table, self._bucket = table, bucket
 
+    def beside(self, record: Record) -> list[Shown]:
+        """Return the newest messages, oldest first, as many as one answer holds beside a session's other parts."""
+        return self.page(record, most_bytes=MAX_PART_BYTES).messages
+
     def page(
-        self, record: Record, *, limit: int = NEWEST, before: int | None = None, after: int | None = None
+        self,
+        record: Record,
+        *,
+        limit: int = NEWEST,
+        before: int | None = None,
+        after: int | None = None,
+        most_bytes: int = MAX_PAGE_BYTES,
     ) -> MessagePage:
         """Return a page of a session's open conversation, oldest first.
 
@@ -46,7 +59,7 @@ class History:
         found: list[Message] = []
         if conversation_id is not None and low <= high:
             walked = self.walk(record.id, conversation_id, low, high, newest_first=newest_first, chunk=limit)
-            found = list(islice(fitting(walked), limit))
+            found = list(islice(fitting(walked, most_bytes), limit))
         if newest_first:
             found.reverse()
         messages = [Shown.model_validate(message) for message in found]
@@ -176,12 +189,12 @@ def _batches(ranges: Iterator[tuple[str, int]], chunk: int) -> Iterator[list[str
         yield keys
 
 
-def fitting(messages: Iterator[Message]) -> Iterator[Message]:
+def fitting(messages: Iterator[Message], most_bytes: int = MAX_PAGE_BYTES) -> Iterator[Message]:
     """Give as many of them as one answer may hold, at least one."""
     total = 0
     for message in messages:
         total += weight(message)
-        if total > MAX_PAGE_BYTES and total > weight(message):
+        if total > most_bytes and total > weight(message):
             return
         yield message
 

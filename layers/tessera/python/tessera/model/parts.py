@@ -59,7 +59,7 @@ ShownView = Annotated[
 
 
 class Activity(Model):
-    """The newest 100 cart actions and the last 10 views, newest first."""
+    """The newest 100 cart actions, fewer if large, and the last 10 views, newest first."""
 
     cart_actions: list[CartAction]
     views: list[ShownView]
@@ -72,7 +72,9 @@ class SessionWithParts(Session):
         default=None, exclude_if=_absent, description="With include=data: by bucket."
     )
     messages: list[Message] | None = Field(
-        default=None, exclude_if=_absent, description="With include=messages: the newest 100, oldest first."
+        default=None,
+        exclude_if=_absent,
+        description="With include=messages: the newest 100 or 1 MB, oldest first.",
     )
     activity: Activity | None = Field(
         default=None, exclude_if=_absent, description="With include=activity: newest first."

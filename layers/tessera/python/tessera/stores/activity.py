@@ -1,6 +1,7 @@
 """What lies beside a session of its activity: the actions on its carts, the last products that were looked at."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,8 @@ from tessera.stores.keys import ACTIONS, CART, VIEWS, child_key, partition
 from tessera.stores.table import ABSENT, Item, Put, Table
 
 ACTIONS_SHOWN = 100
+MAX_ACTION_BYTES = 1_000_000
+"""What they may have together: Lambda's answers end at 6 MB, with JSON escaped once more, and have other parts."""
 
 
 class Activities:
@@ -21,13 +24,12 @@ class Activities:
         self._table = table
 
     def of(self, session_id: str) -> dict[str, Any]:
-        """Return the newest actions and the last views, as `model.parts.Activity` has them."""
+        """Return the newest actions, fewer when they are large, and the last views: `model.parts.Activity`."""
         items = self._table.query_between(
             partition(session_id), ACTIONS, f"{ACTIONS}~", newest_first=True, limit=ACTIONS_SHOWN
         )
-        actions = (action for item in items for action in reversed(item["actions"]))
         found = self._table.get(child_key(session_id, VIEWS)) or {"views": []}
-        return {"cart_actions": list(islice(actions, ACTIONS_SHOWN)), "views": found["views"]}
+        return {"cart_actions": list(islice(_fitting(items), ACTIONS_SHOWN)), "views": found["views"]}
 
     def recorded(self, record: Record, actions: Sequence[CartAction]) -> list[Put]:
         """Return what records actions, one item for all of them; nothing for none."""
@@ -53,6 +55,17 @@ class Activities:
         unchanged = Clause(("version",), "is", found["version"]) if found else ABSENT
         item = _beside(record, VIEWS) | {"views": views, "version": found["version"] + 1 if found else 1}
         return views, Put(item, (unchanged,))
+
+
+def _fitting(items: Iterable[Item]) -> Iterator[Mapping[str, Any]]:
+    """Give the actions of items, the newest first, as many as there is room for."""
+    room = MAX_ACTION_BYTES
+    for item in items:
+        for action in reversed(item["actions"]):
+            room -= len(json.dumps(action))
+            if room < 0:
+                return
+            yield action
 
 
 def _beside(record: Record, sk: str) -> Item:
