@@ -48,6 +48,13 @@ def bucket_names_fit(template: Template) -> list[str]:
     return [f"{name} may have {len(found)} characters" for name, found in names.items() if len(found) > _S3_NAME]
 
 
+def copies_for_analysis_go(template: Template) -> list[str]:
+    """What people said is not kept for ever by a copy; the archive's own retention does not reach that."""
+    rules = template.resources["Analytics"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    ends = {rule["Prefix"]: rule for rule in rules if "ExpirationInDays" in rule and rule["Status"] == "Enabled"}
+    return [f"{copy} stays for ever" for copy in ("messages/", "facts/") if copy not in ends]
+
+
 def queues_are_private(template: Template) -> list[str]:
     """Encrypted, over TLS only."""
     queues = [name for name, _ in template.of_type("AWS::SQS::Queue")]
@@ -84,6 +91,16 @@ BREAKS: Breaks = {
                 "Archive.BucketName", {"Fn::Sub": "tessera-${Stage}-all-archives-${AWS::AccountId}-${AWS::Region}"}
             ),
             "Archive may have 66 characters",
+        ),
+    ),
+    copies_for_analysis_go: (
+        (put("Analytics.LifecycleConfiguration.Rules", []), "messages/ stays for ever"),
+        (
+            put(
+                "Analytics.LifecycleConfiguration.Rules",
+                [{"Status": "Enabled", "Prefix": "messages/", "ExpirationInDays": 1}],
+            ),
+            "facts/ stays for ever",
         ),
     ),
     queues_are_private: (
