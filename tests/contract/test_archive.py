@@ -1,6 +1,7 @@
 """The archive: each message lies in one object, whoever writes it, dies at it or comes second."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import pytest
@@ -422,6 +423,29 @@ def purge(house: House, session_id: str) -> None:
 
 
 @AFTER
+def test_a_purge_takes_what_a_run_that_died_has_written_already(after: bool) -> None:
+    def check(house: House, session_id: str, _: Talk) -> None:
+        purge(house, session_id)
+        assert house.everything(session_id) == set()
+
+    dying_at_every_call(tend, check, after=after)
+
+
+def test_an_object_is_written_once(quick: House) -> None:
+    """A run that comes again leaves it as it is, whatever was popped since."""
+    session_id = quick.begin()
+    quick.say(session_id, *several(5))
+    table = CrashingStore(quick.table, 4, after=True)
+    assert dies(lambda: quick.beside(table, table.beside(quick.bucket)).tend(session_id))
+    (key,) = quick.bucket.keys("archive/")
+    written = quick.bucket.get(key)
+    quick.pop(session_id)
+    assert quick.tend(session_id) == 5
+    assert quick.bucket.get(key) == written
+    assert list(quick.shown(session_id)) == [1, 2, 3, 4]
+
+
+@AFTER
 @pytest.mark.parametrize("again", [purge, clean_up])
 def test_a_purge_that_dies_anywhere_leaves_nothing_in_the_end(again: Act, after: bool) -> None:
     """Once it has begun nothing stays, though nobody asks for it a second time."""
@@ -549,6 +573,51 @@ def test_a_purge_leaves_nothing_whatever_run_it_overtakes(act: Act, meanwhile: A
         assert house.everything(session_id) == set()
 
     overtaken_at_every_call(act, meanwhile, check)
+
+
+@pytest.mark.parametrize("inner", range(6))
+def test_who_said_first_how_far_an_object_goes_has_the_word(inner: int) -> None:
+    """The other one has seen more messages and died somewhere on its way."""
+
+    def append_and_die(house: House, session_id: str) -> None:
+        house.say(session_id, said("between"))
+        table = CrashingStore(house.table, inner)
+        open_one = house.conversation(session_id)
+        dies(lambda: house.beside(table, table.beside(house.bucket)).archiver.tend(session_id, open_one))
+
+    def check(house: House, session_id: str, talk: Talk) -> None:
+        house.archiver.flush(session_id)
+        talk[house.conversation(session_id)] += 1
+        have_all(house, session_id, talk)
+
+    overtaken_at_every_call(tend, append_and_die, check)
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+@pytest.mark.parametrize("meanwhile", [lambda house, i: house.clear(i), die_purging], ids=["clear", "purge"])
+def test_what_an_end_or_a_purge_makes_due_stays_due_though_the_run_it_overtook_dies(
+    meanwhile: Act, steps: int
+) -> None:
+    """That many calls later; the schedule alone finds what is left."""
+
+    def check(house: House, session_id: str, talk: Talk) -> None:
+        house.clock.forward(300)  # the run may have said that it comes again
+        house.tend_due()
+        if meanwhile is not die_purging:
+            have_all(house, session_id, talk)
+            house.clock.forward(ARCHIVED_FOR)
+            house.tend_due()
+        assert house.heads(session_id) == []
+
+    for call in range(30):
+        house = new_house()
+        session_id, talk = talked(house)
+        overtaken = OvertakenStore(house.table, call, partial(meanwhile, house, session_id))
+        table = CrashingStore(overtaken, call + steps)
+        mortal = house.beside(table, table.beside(overtaken.beside(house.bucket)))
+        if not dies(lambda: mortal.tend(session_id)):  # noqa: B023 - called here
+            return
+        check(house, session_id, talk)
 
 
 def test_an_object_that_comes_too_late_for_a_purge_goes_though_the_purge_keeps_the_head_busy() -> None:

@@ -627,6 +627,17 @@ def test_ten_at_once_get_ten_different_ones(fast_house: House) -> None:
     assert list(house.shown(session_id).values()) == list(range(5))
 
 
+def test_two_pops_at_once_of_what_only_the_archive_has_take_two(house: House) -> None:
+    session_id = house.begin()
+    house.say(session_id, *several(5))
+    house.tend(session_id)
+    house.ttl_takes(house.hot(session_id)[0])
+    first: list[Any] = []
+    late = house.beside(InterruptedStore(house.table, "transact", lambda: first.append(house.pop(session_id))))
+    assert [late.pop(session_id)["content"], first[0]["content"]] == ["m3", "m4"]
+    assert list(house.shown(session_id)) == [1, 2, 3]
+
+
 def test_a_pop_and_an_append_at_once_both_count(house: House) -> None:
     """The pop that is overtaken takes what is the newest then."""
     session_id = house.begin()

@@ -386,7 +386,7 @@ class Archiving(RuleBasedStateMachine):
         with suppress(Crash):
             self.tend(self.house.beside(table, table.beside(self.house.bucket)), self.stream if rescue else ())
 
-    @rule(call=st.integers(0, 14), inner=st.integers(0, 14), count=st.integers(0, 3))
+    @rule(call=st.integers(0, 6), inner=st.integers(0, 6), count=st.integers(0, 3))
     def overtake(self, call: int, inner: int, count: int) -> None:
         """Another run comes between two steps of ours, after some messages, and dies itself perhaps."""
 
