@@ -7,6 +7,7 @@ from typing import Any
 
 from local.openapi import headers
 from tessera.errors import (
+    AnswerNotKept,
     Contended,
     ContentTooLarge,
     CrossSiteRequest,
@@ -40,7 +41,7 @@ COOKIE: Problems = frozenset({CrossSiteRequest})
 WRITE: Problems = frozenset({Contended})
 BODY: Problems = frozenset({MalformedJson, ContentTooLarge, UnsupportedMediaType, Invalid})
 QUERY: Problems = frozenset({Invalid})
-IDEMPOTENT: Problems = frozenset({IdempotencyInProgress, IdempotencyKeyReused, Invalid})
+IDEMPOTENT: Problems = frozenset({AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, Invalid})
 
 _TEXT: Json = {"type": "string"}
 _NUMBER: Json = {"type": "integer"}

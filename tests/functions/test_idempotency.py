@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from secrets import token_urlsafe
 from typing import Any
 
 import boto3
@@ -343,14 +344,26 @@ def test_an_append_that_is_refused_may_be_sent_again(service: Service) -> None:
     assert append(service, owner, said("one"), headers=KEY).status == 201
 
 
-def test_large_messages_are_appended_once_even_if_no_answer_is_kept(service: Service) -> None:
-    """The answer outgrows the record; ids of the messages' own are what makes such an append repeatable."""
+def test_what_is_too_large_to_be_replayed_is_not_done_again(service: Service) -> None:
+    """No record takes an answer that does not shrink, like this one; that it was done, it takes."""
     owner = service.create()
-    batch = [said("x" * 400_000, messageId="m-1")]
-    first, second = (append(service, owner, *batch, headers=KEY) for _ in range(2))
-    assert first.status == second.status == 201
-    assert first.json == second.json
-    assert len(read(service, owner)["messages"]) == 1
+    append(service, owner, said("one"), said("two"))
+    large = said(token_urlsafe(300_000))
+    first, second = (append(service, owner, large, headers=KEY) for _ in range(2))
+    assert first.status == 201
+    assert second.problem == (409, "answer-not-kept")
+    assert len(read(service, owner)["messages"]) == 3
+    first, second = (pop(service, owner, headers=KEY) for _ in range(2))
+    assert first.json["message"]["content"] == large["content"]
+    assert second.problem == (409, "answer-not-kept")
+    assert contents(read(service, owner)["messages"]) == ["one", "two"]
+
+
+def test_a_large_creation_finds_its_session_again(service: Service) -> None:
+    body = {"metadata": {"text": token_urlsafe(180_000)}, "email": EMAIL}
+    first, second = (_create(service, body=body) for _ in range(2))
+    assert (first.status, second.status) == (201, 201), second.text
+    assert second.json["session"]["id"] == first.json["session"]["id"]
 
 
 def test_a_failing_table_answers_503_and_does_nothing(service: Service) -> None:

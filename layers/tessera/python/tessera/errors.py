@@ -6,7 +6,7 @@ TesseraError
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
 │   ├── NotFound             404 SessionNotFound · SessionExpired · InsightNotFound
-│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · IdempotencyInProgress
+│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · IdempotencyInProgress · AnswerNotKept
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
 │   ├── UnsupportedMediaType 415
@@ -189,6 +189,12 @@ class IdempotencyInProgress(Conflict):
     """The first request with this Idempotency-Key has not been answered yet."""
 
     slug, title, retry_after = "idempotency-in-progress", "The first request is still being answered", 1
+
+
+class AnswerNotKept(Conflict):
+    """What this Idempotency-Key asked for was done; its answer was too large to be kept for a replay."""
+
+    slug, title = "answer-not-kept", "It was done before, and the answer was not kept"
 
 
 class PreconditionFailed(Problem):

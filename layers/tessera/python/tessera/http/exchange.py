@@ -123,6 +123,7 @@ class Exchange:
             partition=self._partition(holder),
             print_=print_,
             body=self.event["body"] or "",
+            recovers=not (self.named_session or self.caller.session_id or holder.session_id),  # a creation
             context=self.context,
         )
 

@@ -22,7 +22,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyValidationError,
 )
 
-from tessera.errors import IdempotencyInProgress, IdempotencyKeyReused, Invalid, Unavailable
+from tessera.errors import AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, Invalid, Unavailable
 from tessera.model.clock import DAY_SECONDS
 from tessera.model.ids import PREFIX
 from tessera.stores.table import MAX_ITEM_BYTES
@@ -62,29 +62,33 @@ def derived_session_id(print_: str) -> str:
 
 
 def replayed(
-    graph: Graph, respond: Callable[[], Answer], *, partition: str, print_: str, body: str, context: Any
+    graph: Graph,
+    respond: Callable[[], Answer],
+    *,
+    partition: str,
+    print_: str,
+    body: str,
+    recovers: bool,
+    context: Any,
 ) -> Answer:
     """Answer, or replay the answer that was given before. Only successes are kept: errors changed nothing.
 
+    `recovers`: whether the operation finds by itself what it has done, so that it may be done again.
+
     Raises:
+        AnswerNotKept: it was done before, and the answer was too large to be kept.
         IdempotencyInProgress: the first request is still being answered.
         IdempotencyKeyReused: the key came with another body before.
         Unavailable: the record cannot be read or written; nothing was done.
 
     """
     seal = graph.seal(PURPOSE)
-    first = False
+    first: Answer | None = None
 
     def once(*, request: dict[str, str]) -> dict[str, str]:  # noqa: ARG001 - Powertools hashes it
         nonlocal first
-        first = True
-        answer = respond()
-        if answer["statusCode"] >= 400:  # noqa: PLR2004 - the first status that is an error
-            raise _NotKept(answer)
-        sealed = seal.close(answer)
-        if len(sealed) > MAX_ITEM_BYTES:  # done, and too large to be kept: answered, not replayed
-            raise _NotKept(answer)
-        return {"sealed": sealed}
+        first = respond()
+        return {"sealed": _kept(first, seal.close(first), recovers=recovers)}
 
     config = IdempotencyConfig(
         event_key_jmespath="key",
@@ -110,10 +114,24 @@ def replayed(
         raise IdempotencyInProgress from error
     except IdempotencyPersistenceLayerError as error:
         raise Unavailable from error
+    if first is not None:
+        return first
+    if not kept["sealed"]:
+        raise AnswerNotKept
     answer = seal.open(kept["sealed"])
-    if not first:
-        answer["headers"]["Idempotency-Replayed"] = "true"
+    answer["headers"]["Idempotency-Replayed"] = "true"
     return answer
+
+
+def _kept(answer: Answer, sealed: str, *, recovers: bool) -> str:
+    """Return what is kept of an answer: empty where it is too large, and only that it was given is known."""
+    if answer["statusCode"] >= 400:  # noqa: PLR2004 - the first status that is an error
+        raise _NotKept(answer)
+    if len(sealed) <= MAX_ITEM_BYTES:
+        return sealed
+    if recovers:
+        raise _NotKept(answer)
+    return ""
 
 
 def _store(graph: Graph, partition: str) -> DynamoDBPersistenceLayer:
