@@ -6,6 +6,11 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
+from tessera_client.errors import Problem
+
+NOT_KEPT = "answer-not-kept"
+"""It was done, says the service, and nobody has the answer any more: to ask for it again gives the same."""
+
 
 class Unsettled:
     """The ids of the last requests whose outcome nobody knows.
@@ -47,8 +52,8 @@ class Ids:
     def __enter__(self) -> list[str]:
         return self._ids
 
-    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, _: object, failure: BaseException | None, __: object) -> None:
         if failure is None:
             self._unsettled.settle()
-        else:
+        elif not (isinstance(failure, Problem) and failure.slug == NOT_KEPT):
             self._unsettled.keep(self._print, self._ids)
