@@ -4,7 +4,7 @@ from typing import Annotated
 
 from tessera.errors import NotYours, SessionExpired
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.depends import ExchangeDep, decoded
 from tessera.model.clock import SECOND
 from tessera.model.messages import Memory, Remembered
 
@@ -15,7 +15,7 @@ app = Api("conversations.recall", raises=(NotYours, SessionExpired))
 MARGIN = 4 * SECOND
 """Milliseconds kept for ranking and answering; what is not read by then is not searched."""
 
-CustomerId = Annotated[str, Path(alias="customerId", min_length=1, max_length=200)]
+CustomerId = Annotated[str, decoded, Path(alias="customerId", min_length=1, max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="Messages in the answer, at most.")]
 Words = Annotated[str | None, Query(min_length=1, max_length=1_000, description="Ranks by relevance (BM25).")]
 
@@ -34,7 +34,7 @@ def recall(customer_id: CustomerId, exchange: ExchangeDep, limit: Limit = 50, qu
     exchange.access.customer(customer_id)
     memory, remaining = exchange.graph.memory, exchange.context.get_remaining_time_in_millis
     if query is None:
-        found, complete = memory.newest(customer_id, limit), True
+        found, complete = memory.newest(customer_id, limit)
     else:
         found, complete = memory.search(customer_id, query, limit, in_time=lambda: remaining() > MARGIN)
     return Memory(messages=[Remembered.model_validate(message) for message in found], complete=complete)

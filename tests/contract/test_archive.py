@@ -458,7 +458,7 @@ def test_a_purge_that_dies_anywhere_leaves_nothing_in_the_end(again: Act, after:
         house.tend_due()
         if begun or again is purge:
             assert house.everything(session_id) <= {CORE}
-            assert house.memory.newest("c-1", 100) == []
+            assert house.memory.newest("c-1", 100) == ([], True)
 
     dying_at_every_call(purge, check, after=after)
 
@@ -698,7 +698,7 @@ def test_one_that_cannot_be_archived_keeps_no_other_from_its_end(house: House) -
 def test_when_retention_is_over_objects_ranges_and_head_go(house: House) -> None:
     session_id, talk = talked(house)
     house.sessions.delete(session_id)
-    assert len(house.memory.newest("c-1", 100)) == 16
+    assert len(house.memory.newest("c-1", 100)[0]) == 16
     house.clock.forward(ARCHIVED_FOR - 1)
     house.tend_due()
     for conversation_id, last in talk.items():
@@ -706,7 +706,7 @@ def test_when_retention_is_over_objects_ranges_and_head_go(house: House) -> None
     house.clock.forward(1)
     assert house.tend_due() == 2
     assert not [key for key in house.everything(session_id) if not key.startswith("overflow/")]
-    assert house.memory.newest("c-1", 100) == []
+    assert house.memory.newest("c-1", 100) == ([], True)
 
 
 def test_each_conversation_has_its_own_end(house: House) -> None:

@@ -691,7 +691,7 @@ def test_a_clear_begins_a_new_conversation_and_keeps_the_old_one(house: House) -
     assert house.shown(session_id) == {}
     assert house.head(session_id, first)["endedAt"] == house.clock()
     assert house.told(session_id, first) == {1: "a", 2: "b"}
-    assert [m["content"] for m in house.memory.newest("c-1", 10)] == ["b", "a"]
+    assert [m["content"] for m in house.memory.newest("c-1", 10)[0]] == ["b", "a"]
     assert house.pop(session_id) is None
     assert seqs(house, session_id, said("c")) == [1]
     assert house.conversation(session_id) == second

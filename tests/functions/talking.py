@@ -52,15 +52,21 @@ def clear(service: Service, owner: Owner, **how: Any) -> Answer:
 
 
 def recall(
-    service: Service, customer_id: str, *, token: str, context: Context | None = None, **query: Any
+    service: Service,
+    customer_id: str,
+    *,
+    token: str,
+    context: Context | None = None,
+    raw: str | None = None,
+    **query: Any,
 ) -> Answer:
-    """Ask for a customer's memory."""
+    """Ask for a customer's memory; `raw` is the id as it stands in the path."""
     return service.call(
         "conversations/recall",
         token=token,
         query={name: str(value) for name, value in query.items()},
         context=context,
-        rawPath=f"/customers/{customer_id}/messages",
+        rawPath=f"/customers/{raw or customer_id}/messages",
         pathParameters={"customerId": customer_id},
     )
 

@@ -817,7 +817,8 @@ def _insisting(service: Service, owner: Owner, name: str) -> Answer:
 
 def _bytes_of(answer: Answer) -> int:
     """Return how large an answer is on its way out of Lambda."""
-    return len(json.dumps({"statusCode": answer.status, "headers": {**answer.headers}, "body": answer.text}))
+    sent = {"statusCode": answer.status, "headers": {**answer.headers}, "body": answer.text}
+    return len(json.dumps(sent, ensure_ascii=False).encode())  # as Lambda's runtime writes it
 
 
 def _is_segment(write: Write) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -107,7 +108,15 @@ class TestWhose:
             "a+b&c=d",
             "x" * 200,
             "a%b",
+            "50%25",
+            "x%41y",
             "'",
+            "#1",
+            'a"b',
+            "what?",
+            "a\\b",
+            "..",
+            "ü" * 200,
         ],
     )
     def test_a_customer_may_have_an_id_of_another_system(
@@ -116,9 +125,10 @@ class TestWhose:
         owner = _customer(service, clock, customer_id)
         chat(service, owner, 1)
         for token in (owner.token, service.service_token()):
-            answer = recall(service, customer_id, token=token)
-            assert answer.status == 200, answer.text
-            assert contents(answer.json["messages"]) == ["message 1"]
+            for raw in (customer_id, quote(customer_id, safe="")):  # gateways decode the path, or leave it
+                answer = recall(service, customer_id, token=token, raw=raw)
+                assert answer.status == 200, answer.text
+                assert contents(answer.json["messages"]) == ["message 1"]
 
 
 class TestWhat:
@@ -182,6 +192,24 @@ class TestWhat:
         for query in ({}, {"query": "word"}):
             found = recall(service, CUSTOMER, token=owner.token, **query).json["messages"]
             assert sorted(contents(found)) == ["word 0", "word 1", "word 2", "word 3"]
+
+    def test_what_found_no_room_is_told(self, service: Service, owner: Owner) -> None:
+        for n in range(5):
+            append(service, owner, said("x" * 900_000, messageId=f"large-{n}"))
+        answer = recall(service, CUSTOMER, token=owner.token).json
+        assert 1 <= len(answer["messages"]) < 5
+        assert answer["complete"] is False
+        assert recall(service, CUSTOMER, token=owner.token, limit=1).json["complete"] is True
+
+    def test_the_session_may_be_gone_when_its_conversations_are_purged(
+        self, service: Service, owner: Owner
+    ) -> None:
+        """A second deletion, with purge, finds what the first one has left: that is no 404."""
+        admin = service.service_token()
+        chat(service, owner, 3)
+        for query, status, left in (({}, 204, 3), ({"purge": "true"}, 204, 0), ({"purge": "true"}, 404, 0)):
+            assert service.call("sessions/delete", owner.id, token=admin, query=query).status == status
+            assert len(recall(service, CUSTOMER, token=admin).json["messages"]) == left
 
     @pytest.mark.parametrize("purge", [False, True])
     def test_a_deleted_session_is_remembered_unless_it_is_purged(
@@ -355,4 +383,5 @@ def _customer(service: Service, clock: FakeClock, customer_id: str = CUSTOMER, *
 
 
 def _bytes_of(answer: Answer) -> int:
-    return len(json.dumps({"statusCode": answer.status, "headers": {**answer.headers}, "body": answer.text}))
+    sent = {"statusCode": answer.status, "headers": {**answer.headers}, "body": answer.text}
+    return len(json.dumps(sent, ensure_ascii=False).encode())  # as Lambda's runtime writes it

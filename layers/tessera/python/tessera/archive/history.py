@@ -200,5 +200,5 @@ def fitting(messages: Iterator[Message], most_bytes: int = MAX_PAGE_BYTES) -> It
 
 
 def weight(message: Message) -> int:
-    """Estimate the bytes of a message in an answer: JSON writes a letter in up to six."""
-    return len(json.dumps(message)) + 100
+    """Estimate the bytes of a message in an answer: JSON writes a control character in six."""
+    return len(json.dumps(message, ensure_ascii=False).encode()) + 100

@@ -48,14 +48,15 @@ class Memory:
     def __init__(self, table: Table, history: History, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
         self._table, self._history, self._clock, self._most_bytes = table, history, clock, most_bytes
 
-    def newest(self, customer_id: str, limit: int) -> list[Message]:
+    def newest(self, customer_id: str, limit: int) -> tuple[list[Message], bool]:
         """Return the newest messages, newest first, each with its `sessionId` and `conversationId`.
 
-        Fewer than `limit` when they are large. Within a conversation the numbers tell which is newer, whatever
-        times a client gave: a message counts as said no later than the one after it, and than the end.
+        And whether these are as many as were asked for, or all there are: large ones find less room. Within a
+        conversation the numbers tell which is newer, whatever times a client gave: a message counts as said no
+        later than the one after it, and than the end.
         """
         kept: list[tuple[Millis, int, Message]] = []
-        total = 0
+        total, complete = 0, True
         for place, conversation in enumerate(self._conversations(customer_id)):
             if len(kept) == limit and kept[0][0] >= conversation.until:
                 break  # all further ones ended before the oldest message that is kept
@@ -68,9 +69,10 @@ class Memory:
                 heapq.heappush(kept, entry)
                 total += weight(message)
                 while len(kept) > limit or (total > MAX_PAGE_BYTES and len(kept) > 1):
+                    complete = complete and len(kept) > limit
                     limit = min(limit, len(kept) - 1)  # from now on only newer ones find room
                     total -= weight(heapq.heappop(kept)[2])
-        return [message for *_, message in sorted(kept, key=lambda entry: entry[:2], reverse=True)]
+        return [message for *_, message in sorted(kept, key=lambda entry: entry[:2], reverse=True)], complete
 
     def search(
         self, customer_id: str, query: str, limit: int, *, in_time: Callable[[], bool]
@@ -80,7 +82,7 @@ class Memory:
         Words match in any form that the Porter stemmer knows, without accents. Equal ones: the newest first.
         `in_time` is asked between messages: False ends the reading with what there is; so does a full disk.
         """
-        words = list(dict.fromkeys(_WORD.findall(normalize("NFC", query).lower())))[:_MOST_WORDS]
+        words = list(dict.fromkeys(_WORD.findall(normalize("NFC", query).casefold())))[:_MOST_WORDS]
         if not words:
             return [], True
         complete, read = True, 0
@@ -94,7 +96,7 @@ class Memory:
                     if read > self._most_bytes or not in_time():
                         complete = False
                         return
-                    yield _text(message), message["createdAt"], body
+                    yield _text(message).casefold(), message["createdAt"], body
 
         # An empty name is a temporary file of SQLite's own: private, and gone with the connection.
         with closing(sqlite3.connect("")) as index:
@@ -129,8 +131,8 @@ class Memory:
     def _opened(self, keys: list[Key]) -> Iterator[_Conversation]:
         """Read the heads of conversations; an open one's newest number stands on the core of its session."""
         heads = [head for head in self._table.get_many(keys) if "purgingAt" not in head]
-        open_in = [core_key(head["sessionId"]) for head in heads if "endedAt" not in head]
-        cores = {core["pk"]: core for core in self._table.get_many(open_in, only=("conversationId", "lastSeq"))}
+        open_in = dict.fromkeys(core_key(head["sessionId"]) for head in heads if "endedAt" not in head)
+        cores = {core["pk"]: core for core in self._table.get_many([*open_in], only=("conversationId", "lastSeq"))}
         for head in heads:
             session_id, conversation_id = conversation_of(Key(head["pk"], head["sk"]))
             last = _newest(conversation_id, cores.get(core_key(session_id).pk, {}))

@@ -26,7 +26,7 @@ def read(event: Mapping[str, Any], media_type: str, max_bytes: int = MAX_BYTES) 
     if essence not in ("", "application/json") and not (
         essence.startswith("application/") and essence.endswith("+json")
     ):
-        raise UnsupportedMediaType
+        raise UnsupportedMediaType("Send Content-Type: application/json")
     try:
         text = b64decode(body).decode() if event.get("isBase64Encoded") else body
     except ValueError as error:
@@ -40,6 +40,8 @@ def parse(text: str) -> dict[str, Any]:
     """Parse strict JSON (RFC 8259: no NaN) into an object; raises MalformedJson or Invalid."""
     try:
         value = json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"Line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:
         raise MalformedJson from error
     if not isinstance(value, dict):

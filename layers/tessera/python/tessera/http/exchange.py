@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from tessera.errors import InternalError, Problem, Unavailable
 from tessera.http import body, origins, problems
@@ -179,8 +180,20 @@ class Exchange:
 
 
 def _normalised(event: Event, headers: Mapping[str, str], prefix: str) -> Event:
-    raw_path: str = event["rawPath"]
+    raw_path = _path(event)
     if prefix and raw_path.startswith(f"{prefix}/"):
         raw_path = raw_path.removeprefix(prefix)
     # The media type is judged in `body.read`; the resolver knows one only, also where there is no body.
     return {**event, "headers": {**headers, "content-type": "application/json"}, "rawPath": raw_path}
+
+
+def _path(event: Event) -> str:
+    """Return the path with its parameters encoded, also where the gateway has decoded them.
+
+    As they are, a `#` or a quotation mark would match no route of the resolver's, and nobody could tell an encoded
+    percent sign from one that encodes. `depends.decoded` undoes it.
+    """
+    path: str = event["rawPath"]
+    parameters: dict[str, str] = event.get("pathParameters") or {}
+    values = set(parameters.values())
+    return "/".join(quote(part, safe="") if part in values else part for part in path.split("/"))

@@ -68,4 +68,4 @@ class Memory(Model):
     """Messages over all conversations of a customer, newest first or by relevance."""
 
     messages: list[Remembered]
-    complete: bool = Field(description="False when there was too much to search: the oldest was left out.")
+    complete: bool = Field(description="False when the oldest messages found no room or no time.")
