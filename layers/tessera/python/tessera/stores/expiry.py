@@ -135,15 +135,17 @@ class Expiry:
     def _unkept(self, session_ids: Sequence[str], condemned: set[str]) -> tuple[set[str], set[str]]:
         """Have their conversations archived, or purged; return where that fails for now, and where it cannot."""
         failed, poisoned = set[str](), set[str]()
-        for session_id in session_ids:
+        for place, session_id in enumerate(session_ids):
             try:
                 if self._keeper and has_conversations(self._table, session_id):
                     keeper = self._keeper()
                     (keeper.purge if session_id in condemned else keeper.flush)(session_id)
-            except Unavailable:
+            except Contended:
                 failed.add(session_id)
             except PoisonedItem:
                 poisoned.add(session_id)
+            except Unavailable:
+                return failed | {*session_ids[place:]}, poisoned  # each of the others would wait for it as long
         return failed, poisoned
 
     def _bury(self, records: Sequence[Record], now: Millis) -> "_Buried":

@@ -149,7 +149,8 @@ class Sessions:
         if start:
             key = {"customerId": customer_id, "createdAt": start[0], **core_key(start[1])._asdict()}
         page = self._table.query_index(BY_CUSTOMER, customer_id, newest_first=True, limit=limit, start=key)
-        order = {item["pk"]: place for place, item in enumerate(page.items)}
+        # A customer may be named like the place of another's conversations in this index.
+        order = {item["pk"]: place for place, item in enumerate(page.items) if item["sk"] == CORE}
         items = self._table.get_many([Key(pk, CORE) for pk in order])
         # The index may lag: what was deleted, logged in elsewhere or has expired meanwhile is left out, and so
         # is what cannot be read: it opens to no token, and must not keep a customer from the others.
@@ -175,6 +176,7 @@ class Sessions:
         except Stale as stale:
             raise PreconditionFailed(version=(stale.found or {}).get("version")) from stale
         if self._keeper and has_conversations(self._table, session_id):
+            existed = existed or purge  # of a session that is gone, this is what there is to delete
             keep = self._keeper().purge if purge else self._keeper().flush
             try:
                 keep(session_id)
