@@ -8,6 +8,7 @@ from typing import Any
 from local.openapi import headers
 from tessera.errors import (
     AnswerNotKept,
+    CircuitOpen,
     Contended,
     ContentTooLarge,
     CrossSiteRequest,
@@ -32,7 +33,7 @@ from tessera.errors import (
 type Json = dict[str, Any]
 type Problems = frozenset[type[Problem]]
 
-ALWAYS: Problems = frozenset({InternalError, Unavailable, Throttled})
+ALWAYS: Problems = frozenset({InternalError, Unavailable, Throttled, CircuitOpen})
 TOKEN: Problems = frozenset(
     {TokenMissing, TokenInvalid, TokenExpired, TokenRevoked, ScopeMissing, TooManyRequests}
 )

@@ -13,7 +13,7 @@ TesseraError
 │   ├── Invalid              422 IdempotencyKeyReused
 │   ├── TooManyRequests      429
 │   ├── InternalError        500 the answer to whatever is not in this tree
-│   └── Unavailable          503 Throttled · Contended · QueryFailed · Unhealthy
+│   └── Unavailable          503 Throttled · Contended · CircuitOpen · QueryFailed · Unhealthy
 ├── Stale                        a condition did not hold; carries the item that was found instead
 ├── Cancelled                    the same for a transaction; carries what was found at which of its places
 ├── PoisonedItem                 a stored item that the model refuses; carries its key
@@ -264,6 +264,12 @@ class Contended(Unavailable):
     """Others changed the same place at each of our tries."""
 
     slug, title, retry_after = "contended", "Too many writers at once", 1
+
+
+class CircuitOpen(Unavailable):
+    """A part that we need kept failing and is left alone for a moment: it was not called."""
+
+    slug, title, retry_after = "circuit-open", "A part that we need is down", 5
 
 
 class QueryFailed(Unavailable):

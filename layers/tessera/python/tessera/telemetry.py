@@ -35,6 +35,7 @@ ARCHIVE_FAILURES = "ArchiveFailures"
 ARCHIVE_LAG = "ArchiveLagSeconds"
 COMPACTED = "MessagesCompacted"
 COMPACTION_LAG = "CompactionLagSeconds"
+CIRCUITS_OPENED = "CircuitsOpened"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -48,6 +49,7 @@ SERIES = {
     ARCHIVED: "tessera_messages_archived_total",
     ARCHIVE_FAILURES: "tessera_archive_failures_total",
     COMPACTED: "tessera_messages_compacted_total",
+    CIRCUITS_OPENED: "tessera_circuits_opened_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 
@@ -89,6 +91,12 @@ class Telemetry:
     def gauge(self, metric: str, value: float, unit: str = "Seconds") -> None:
         """Report a measurement to CloudWatch."""
         self._emf.add_metric(metric, unit, value)
+
+    def circuit_changed(self, circuit: str, state: str) -> None:
+        """Tell that a circuit breaker has opened, tries, or has closed; each opening counts, a failed try too."""
+        self.log.warning("circuit", circuit=circuit, state=state)
+        if state == "OPEN":
+            self.count(CIRCUITS_OPENED, labels=f'circuit="{circuit}"')
 
     def observe(self, tiers: Tiers) -> None:
         """Count the latency of each tier that answered."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tessera.insights.results import QueryEngine
     from tessera.model.ulids import Ulids
     from tessera.stores.activity import Activities
+    from tessera.stores.breaker import Breaker, Circuits, Policy
     from tessera.stores.conversations import Conversations
     from tessera.stores.facts import Facts
     from tessera.tokens.access import AccessTokens
@@ -198,6 +199,18 @@ class Graph:
         from tessera.tokens.access import AccessTokens  # noqa: PLC0415 - same
 
         return AccessTokens(self.keys, self.settings.issuer, self.settings.audience, self.clock)
+
+    def breaker(self, name: str, policy: "Policy | None" = None) -> "Breaker":
+        """Return the circuit breaker around calls to what has this name; its state is that of all containers."""
+        from tessera.stores.breaker import Breaker, Policy  # noqa: PLC0415 - it brings boto3, few call anybody
+
+        return Breaker(name, policy or Policy(), self._circuits, self.telemetry.circuit_changed)
+
+    @cached_property
+    def _circuits(self) -> "Circuits":
+        from tessera.stores.breaker import Circuits  # noqa: PLC0415 - same
+
+        return Circuits(self.table, self.clock)
 
     def seal(self, purpose: str) -> "Seal":
         """Return the seal of a purpose."""

@@ -15,6 +15,7 @@
     ALIAS#<alias>     ALIAS                {id}: an id of a system that moved in
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
+    CIRCUIT           <name>               {state, failures, openedAt?, owner?, leaseUntil}: of a circuit breaker
     CLEANUP           STATE                where the clean-up stands
     COMPACTION        STATE                {batch, pending?}: which batch of the compaction was the last
 
@@ -94,3 +95,8 @@ def first_seq_of(key: Key) -> int:
 def alias_key(alias: str) -> Key:
     """Return the key under which an alias names its session."""
     return Key(f"ALIAS#{alias}", "ALIAS")
+
+
+def circuit_key(name: str) -> Key:
+    """Return the key of a circuit breaker's state."""
+    return Key("CIRCUIT", name)
