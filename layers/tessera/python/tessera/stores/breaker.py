@@ -90,7 +90,7 @@ class Circuits(CircuitBreakerPersistenceLayer):
         # One of all containers tries whether the other side is up again. Two may find the circuit open at once:
         # the first leaves its lease, the second fails on that. Who has not yet heard that a try has failed
         # meanwhile fails on the later opening. Who died with the lease is followed when that has passed.
-        _, seen = self._known[record.name]
+        _, seen = self._known.get(record.name, (0, None))
         opened = Clause(("openedAt",), "is", (seen or {}).get("openedAt"))
         free = Clause(("leaseUntil",), "at most", self._clock() // SECOND)
         try:
