@@ -16,6 +16,7 @@ export UV_NO_CONFIG := 1
 PYTHON := .venv/bin/python
 SAM := .tessera/tools/sam/bin
 BUILT := .aws-sam/build/template.yaml
+CLIENT := client/typescript
 ENVIRONMENTS := .venv .tessera/engines/ministack .tessera/engines/runtime .tessera/tools/sam
 export SAM_CLI_TELEMETRY := 0
 
@@ -73,11 +74,11 @@ rotate-keys: .venv/.stamp ## add new keys; older ones verify until they drop out
 
 # --- checking --------------------------------------------------------------------------------------
 
-.PHONY: test check check-python check-types check-arrows check-template bench openapi
+.PHONY: test check check-python check-types check-arrows check-client check-template bench openapi
 test: ready ## every test: make test ARGS="-k extend"
 	@$(PYTHON) -m pytest tests $(ARGS)
 
-check: check-python check-arrows check-template check-types ## lint, types, arrows, template
+check: check-python check-arrows check-client check-template check-types ## lint, types, arrows, sizes, template
 
 check-python: .venv/.stamp ## ruff
 	.venv/bin/ruff check .
@@ -88,6 +89,9 @@ check-types: .venv/.stamp node_modules/.stamp ## pyright
 
 check-arrows: .venv/.stamp ## who may import whom
 	.venv/bin/lint-imports
+
+check-client: $(CLIENT)/src/openapi.ts ## the TypeScript client: types, lint, format, size
+	@npm run --silent check --workspace $(CLIENT)
 
 check-template: ready .tessera/tools/checkov/.stamp ## SAM, cfn-lint, checkov on the built template, our own assertions
 	AWS_DEFAULT_REGION=eu-central-1 $(SAM)/sam validate --lint
@@ -104,9 +108,20 @@ openapi: .venv/.stamp ## write docs/openapi.json from the handlers
 
 # --- building and deploying ------------------------------------------------------------------------
 
-.PHONY: build deploy
+.PHONY: build client deploy
 build: ready ## build functions and layers into .aws-sam/build; only what changed
 	@$(PYTHON) -m local build
+
+client: $(CLIENT)/dist/.stamp ## build the TypeScript client into client/typescript/dist
+
+# The types of the API are made from its description, so they cannot be stale (decision 32).
+$(CLIENT)/src/openapi.ts: docs/openapi.json node_modules/.stamp
+	@npm run --silent types --workspace $(CLIENT)
+
+$(CLIENT)/dist/.stamp: $(CLIENT)/src/openapi.ts $(shell find $(CLIENT)/src $(CLIENT)/scripts -type f ! -name openapi.ts) \
+  $(wildcard $(CLIENT)/*.json)
+	@npm run --silent build --workspace $(CLIENT)
+	@touch $@
 
 deploy: ready ## build for arm64 and deploy to AWS: STAGE=dev|prod [ARGS=--guided]
 	@$(PYTHON) -m local build --architecture arm64 --folder .aws-sam/arm64/build
@@ -117,7 +132,7 @@ deploy: ready ## build for arm64 and deploy to AWS: STAGE=dev|prod [ARGS=--guide
 # --- environments ----------------------------------------------------------------------------------
 
 .PHONY: ready lock clean
-ready: $(addsuffix /.stamp,$(ENVIRONMENTS)) node_modules/.stamp
+ready: $(addsuffix /.stamp,$(ENVIRONMENTS)) node_modules/.stamp $(CLIENT)/dist/.stamp
 
 .tessera/tools/uv/bin/uv: requirements/uv.txt
 	@command -v python3 >/dev/null || { echo "python3 is missing: install Python 3.13, with pyenv for instance"; exit 1; }
@@ -141,7 +156,7 @@ $(eval $(call environment,.tessera/engines/langchain,requirements/langchain.txt)
 $(eval $(call environment,.tessera/tools/sam,requirements/sam.txt))
 $(eval $(call environment,.tessera/tools/checkov,requirements/checkov.txt))
 
-node_modules/.stamp: package.json package-lock.json
+node_modules/.stamp: package.json package-lock.json $(CLIENT)/package.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20"; exit 1; }
 	npm ci --no-audit --no-fund --silent
 	@touch $@
@@ -152,4 +167,4 @@ lock: | $(UV) ## renew the hashed requirement files from their .in files
 	    --custom-compile-command "make lock" $$file.in -o $$file.txt; done
 
 clean: ## delete the build and the caches; state and environments stay
-	@rm -rf .aws-sam .pytest_cache .ruff_cache .hypothesis .import_linter_cache .tessera/cache
+	@rm -rf .aws-sam $(CLIENT)/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .tessera/cache

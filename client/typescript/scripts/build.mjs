@@ -1,0 +1,3 @@
+import { bundle, ENTRIES } from './bundles.mjs';
+
+await Promise.all(Object.keys(ENTRIES).map((entry) => bundle(entry, 'dist')));
