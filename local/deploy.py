@@ -27,9 +27,6 @@ _OURS = [_HERE / name for name in ("deploy.py", "localise.py", "translate.py")]
 _DIGEST = "LocalDigest"
 """The output that remembers what was deployed, so that the same is not deployed again."""
 
-LOOPBACK_PORTS = (80, 3000, 3001, 4000, 4173, 4200, 5000, 5173, 5174, 8000, 8080, 8081, 8888, 9000)
-"""Ports of the usual development servers: MiniStack answers preflights itself and knows no patterns."""
-
 PARAMETERS = {
     "Stage": "local",
     "AllowedOrigins": "http://localhost:*,http://127.0.0.1:*",
@@ -69,7 +66,7 @@ def _localised(template: Path, artifacts: Mapping[str, Any], parameters: Mapping
     if result.returncode != 0:
         raise Trouble(f"the SAM translator refuses the template:\n{result.stderr}")
     answer = json.loads(result.stdout)
-    origins = [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in LOOPBACK_PORTS]
+    origins = parameters["AllowedOrigins"].split(",")
     return localise(answer["template"], types=answer["types"], origins=origins)
 
 

@@ -5,6 +5,8 @@
 - Athena: the columns of a table of JSON have the types that Glue says. MiniStack guesses, wrongly if one is empty.
 - Athena: who looks after a query needs the right to its workgroup. MiniStack asks for one to everything.
 - Athena: workgroups survive a restart. MiniStack forgets them all with one time in one result.
+- API Gateway: preflights know patterns of origins. MiniStack compares letter by letter, and a page on this machine
+  may have any port.
 - Lambda: after a restart streams are read from their beginning. MiniStack begins streams anew, but skips as many
   records of them as were read before.
 """
@@ -16,7 +18,8 @@ from typing import Any
 from ministack.app import main
 from ministack.core import iam_actions
 from ministack.core.iam_actions import _safe_json_field
-from ministack.services import athena, lambda_svc
+from ministack.services import apigateway, athena, lambda_svc
+from ministack.services.apigateway import _cors_response_headers
 from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
 from ministack.services.lambda_svc import load_persisted_state
 
@@ -49,6 +52,15 @@ async def run_duckdb(query: str, database: str, catalog: str | None = None) -> d
     return {**results, "rows": rows}
 
 
+def cors_response_headers(cors: dict[str, Any], origin: str) -> dict[str, str]:
+    """Return what a browser is told of an origin; `http://localhost:*` allows it at every port."""
+    host, _, port = origin.rpartition(":")
+    allowed = cors.get("allowOrigins", []) if cors else []
+    if port.isdecimal() and f"{host}:*" in allowed:
+        cors = {**cors, "allowOrigins": [origin]}
+    return _cors_response_headers(cors, origin)
+
+
 def load_lambda(state: dict[str, Any]) -> None:
     """Take up the state of the last run, but for where readers of streams stood."""
     load_persisted_state({**state, "dynamodb_stream_positions": {}})
@@ -56,7 +68,8 @@ def load_lambda(state: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     lambda_svc.load_persisted_state = load_lambda
-    athena._run_duckdb = run_duckdb  # noqa: SLF001 - MiniStack has no other place for it
+    apigateway._cors_response_headers = cors_response_headers  # noqa: SLF001 - MiniStack has no other place for it
+    athena._run_duckdb = run_duckdb  # noqa: SLF001 - same
     athena._table_relation = table_relation  # noqa: SLF001 - same
     iam_actions._safe_json_field = safe_json_field  # noqa: SLF001 - same
     main()

@@ -231,6 +231,15 @@ class TestCookie:
             answer = anyone.get("/sessions/me", cookie=forged)
             assert (answer.status, answer.problem) == (401, "token-invalid")
 
+    @pytest.mark.parametrize(
+        ("origin", "passes"), [("http://localhost:49152", True), ("https://evil.example", False)]
+    )
+    def test_a_preflight_passes_for_an_allowed_origin(self, anyone: Caller, origin: str, passes: bool) -> None:
+        """Locally at any port of this machine, so that a page may be served anywhere on it."""
+        answer = anyone("OPTIONS", "/sessions/me", origin=origin, access_control_request_method="PATCH")
+        assert (answer.status == 204) == passes
+        assert (answer.headers.get("access-control-allow-origin") == origin) == passes
+
     def test_a_page_of_another_origin_plants_no_cookie(self, anyone: Caller) -> None:
         answer = anyone.post("/sessions", {}, origin="https://evil.example")
         assert "set-cookie" not in answer.headers
