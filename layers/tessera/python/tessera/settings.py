@@ -36,6 +36,7 @@ class Settings(BaseModel):
     store_timeout_seconds: Annotated[float, Field(gt=0)] = 1
     facts_stream: str = ""
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
+    bitrix24: Literal["on", "off"] = "off"
     athena_workgroup: str = ""
     glue_database: str = ""
 

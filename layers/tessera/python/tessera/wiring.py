@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tessera.stores.breaker import Breaker, Circuits, Policy
     from tessera.stores.conversations import Conversations
     from tessera.stores.facts import Facts
+    from tessera.stores.outbox import Outbox
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
@@ -78,6 +79,13 @@ class Graph:
         from tessera.stores.activity import Activities  # noqa: PLC0415 - its models cost a cold start
 
         return Activities(self.table)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        """Completed orders of which a CRM has still to be told."""
+        from tessera.stores.outbox import Outbox  # noqa: PLC0415 - few functions complete orders
+
+        return Outbox(self.table, on=self.settings.bitrix24 == "on")
 
     @cached_property
     def new_ulid(self) -> "Ulids":

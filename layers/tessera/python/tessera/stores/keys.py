@@ -12,6 +12,7 @@
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
     CONVERSATION#<session>  RANGE#<conversation>#<seq>  an archive object: the messages from that seq on
+    OUTBOX#<session>  ORDER                a completed order of which a CRM has still to be told, or its deal's id
     ALIAS#<alias>     ALIAS                {id}: an id of a system that moved in
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
@@ -35,6 +36,10 @@ CART = "cart"
 
 CLEANUP = Key("CLEANUP", "STATE")
 COMPACTION = Key("COMPACTION", "STATE")
+
+OUTBOX = "OUTBOX#"
+OUTBOX_DUE = "OUTBOX"
+"""The place in the index by expiry where orders wait to be delivered."""
 
 
 def partition(session_id: str) -> str:
@@ -90,6 +95,16 @@ def conversation_of(key: Key) -> tuple[str, str]:
 def first_seq_of(key: Key) -> int:
     """Return the sequence number with which a segment or a range begins."""
     return int(key.sk.rpartition("#")[2])
+
+
+def outbox_key(session_id: str) -> Key:
+    """Return the key of what the outbox has of a session."""
+    return Key(f"{OUTBOX}{session_id}", "ORDER")
+
+
+def outbox_of(customer_id: str) -> str:
+    """Return the place of a customer's orders in the index by customer, apart from the sessions."""
+    return f"{OUTBOX}{customer_id}"
 
 
 def alias_key(alias: str) -> Key:
