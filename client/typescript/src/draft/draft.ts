@@ -1,0 +1,324 @@
+/** A form that saves itself: what is typed is kept at once on the device, and a second later in the session. */
+
+import { Problem } from '../index.ts';
+import type { Bucket, Json, JsonObject, Session, SessionClient, SessionPatch, Store } from '../types.ts';
+import { alone, backOff, browserStorage } from './browser.ts';
+import { type Edit, Pending, withEdits } from './pending.ts';
+import {
+  type Conflict,
+  conflictsOf,
+  type DraftChange,
+  type DraftOptions,
+  type DraftState,
+  defined,
+  isEmpty,
+  START,
+  stepsOf,
+} from './state.ts';
+import { moves, type Steps, same } from './steps.ts';
+
+interface Base extends Steps {
+  sessionId: string;
+  data: JsonObject;
+  version: number | null;
+}
+
+export class Draft<T extends JsonObject = JsonObject> implements Store<DraftState<T>> {
+  private readonly client: SessionClient;
+  private readonly options: Required<Omit<DraftOptions, 'storage'>>;
+  private readonly pending: Pending;
+  private readonly listeners = new Set<() => void>();
+  private base: Base | null = null;
+  private loaded = false;
+  private problem: Error | null = null;
+  private conflicts: Conflict[] = [];
+  private state: DraftState<T>;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private failures = 0;
+  private restoring: Promise<void> | null = null;
+  private running: Promise<void> | null = null;
+  private again = false;
+
+  constructor(client: SessionClient, options: DraftOptions = {}) {
+    const { storage = browserStorage(), ...rest } = options;
+    this.client = client;
+    this.options = { bucket: 'project', kind: 'form', saveAfter: 1_000, onConflict: () => 'yours', ...rest };
+    this.pending = new Pending(storage, this.options.bucket);
+    this.state = this.shown();
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  getSnapshot = (): DraftState<T> => this.state;
+
+  /** Restore, and from then on save again when the network or the user comes back; returns how to stop. */
+  start(): () => void {
+    const events = new AbortController();
+    const back = () => {
+      if (document.visibilityState !== 'hidden') void this.refresh();
+    };
+    addEventListener('online', back, events);
+    document.addEventListener('visibilitychange', back, events);
+    const elsewhere = (event: StorageEvent) => {
+      if (this.pending.owns(event.key)) this.emit(); // another tab typed
+    };
+    addEventListener('storage', elsewhere, events);
+    void this.load();
+    return () => {
+      events.abort();
+      clearTimeout(this.timer);
+      void this.flush();
+    };
+  }
+
+  /** Make the draft's session, unless it has one; returns its id. Rejects as the client does. */
+  async create(data: Partial<T> = {}, steps: Partial<Steps> = {}): Promise<string> {
+    this.update({ data, ...steps });
+    await this.restoring;
+    this.loaded = true;
+    await this.running;
+    if (this.base === null) await this.opened();
+    this.emit();
+    return this.state.sessionId ?? '';
+  }
+
+  /** Change fields (null takes one away) and steps. Returns at once; saving is nobody's trouble. */
+  update({ data = {}, ...steps }: DraftChange<T>): void {
+    const shown = this.state.data as JsonObject;
+    const changed = this.wanted(data as JsonObject, shown);
+    for (const [field, value] of changed) this.pending.edit(field, this.edit(field, value));
+    const next = { ...this.steps(), ...defined(steps) };
+    const moved = !same(next, this.steps());
+    if (moved) this.pending.remember('steps', next);
+    if (changed.length > 0 || moved) this.soon(moved ? 0 : this.options.saveAfter);
+    this.emit();
+  }
+
+  /** Read what the session has; unsaved changes stay on top. Never rejects: `problem` says what failed. */
+  load(): Promise<void> {
+    this.restoring = this.restore();
+    return this.restoring;
+  }
+
+  /** Save what is unsaved now. Never rejects. */
+  flush(): Promise<void> {
+    clearTimeout(this.timer);
+    if (!this.loaded) return Promise.resolve(); // the end of the restore saves
+    if (this.running) {
+      this.again = true;
+      return this.running;
+    }
+    this.running = this.saving().finally(() => {
+      this.running = null;
+    });
+    return this.running;
+  }
+
+  /** Read again, if there is something to read, and save. */
+  async refresh(): Promise<void> {
+    if (this.base !== null) await this.load();
+    else await this.flush();
+  }
+
+  /** Forget the draft here, and delete its session. */
+  async clear(): Promise<void> {
+    clearTimeout(this.timer);
+    await this.running;
+    const { base } = this;
+    this.pending.clear();
+    this.base = null;
+    this.conflicts = [];
+    this.emit();
+    if (base !== null) await this.client.delete().catch((error: unknown) => this.failed(error));
+    this.emit();
+  }
+
+  // --- saving ------------------------------------------------------------------------------------
+
+  private async restore(): Promise<void> {
+    this.base ??= this.pending.recall<Base>('base');
+    this.emit();
+    try {
+      const [session, bucket] = await Promise.all([this.client.get(), this.client.data.load(this.options.bucket)]);
+      this.take(session, bucket);
+      this.problem = null;
+    } catch (error) {
+      this.failed(error);
+    }
+    this.forgetEmpty();
+    this.loaded = true;
+    this.emit();
+    if (!this.state.saved) this.soon(0);
+  }
+
+  private async saving(): Promise<void> {
+    try {
+      do {
+        this.again = false;
+        await this.save();
+      } while (this.again);
+      this.problem = null;
+      this.failures = 0;
+    } catch (error) {
+      this.failures += 1;
+      if (this.failed(error)) this.soon(0);
+      else if (this.retries()) this.soon(backOff(this.failures));
+    }
+    this.emit();
+  }
+
+  private async save(): Promise<void> {
+    const edits = this.pending.edits();
+    if (this.base === null) {
+      if (!this.state.saved) await this.opened();
+      return;
+    }
+    if (Object.keys(edits).length > 0) {
+      const bucket = await this.patched(edits);
+      this.pending.saved(edits, bucket.version);
+      this.keep({ ...this.base, data: bucket.data, version: bucket.version });
+    }
+    const steps = this.steps();
+    for (const move of moves(this.base, steps)) {
+      const session = await this.client.patch(move as SessionPatch);
+      this.keep({ ...this.base, ...stepsOf(session) });
+    }
+    if (same(steps, this.steps())) this.pending.remember('steps', null);
+  }
+
+  /** A three-way merge against the version that the user saw: other fields of other devices stay as they are. */
+  private async patched(edits: Record<string, Edit>): Promise<Bucket> {
+    const { bucket } = this.options;
+    const versions = Object.values(edits).map((edit) => edit.version);
+    const known = versions.filter((version) => version !== null);
+    const base = known.length > 0 ? { baseVersion: Math.min(...known) } : {};
+    const patch = Object.fromEntries(Object.entries(edits).map(([field, { value }]) => [field, value]));
+    try {
+      const saved = await this.client.data.patch(bucket, patch, base);
+      this.conflicts = [];
+      return saved;
+    } catch (error) {
+      const theirs = conflictsOf(error);
+      const found = theirs && (await this.client.data.load(bucket));
+      if (!found) throw error;
+      this.conflicts = theirs;
+      for (const conflict of theirs) {
+        if (this.options.onConflict(conflict) === 'theirs') delete patch[conflict.field];
+      }
+      return this.client.data.patch(bucket, patch, { baseVersion: found.version });
+    }
+  }
+
+  /** A new session that begins with everything unsaved; or the one that another tab has made meanwhile. */
+  private opened(): Promise<void> {
+    const { bucket, kind } = this.options;
+    return alone(`tessera:draft:${bucket}`, async () => {
+      const made = this.pending.recall<Base>('base');
+      if (made !== null) {
+        this.base = made;
+        this.again = true;
+        return;
+      }
+      const edits = this.pending.edits();
+      const data = withEdits({}, edits);
+      const steps = this.steps();
+      const session = await this.client.create({ kind, ...steps, data: { [bucket]: data } });
+      this.keep({ sessionId: session.id, ...stepsOf(session), data, version: null });
+      this.pending.saved(edits, null);
+      if (same(steps, this.steps())) this.pending.remember('steps', null);
+    });
+  }
+
+  private take(session: Session, bucket: Bucket | null): void {
+    const version = bucket?.version ?? null;
+    this.keep({ sessionId: session.id, ...stepsOf(session), data: bucket?.data ?? {}, version });
+  }
+
+  private keep(base: Base): void {
+    this.base = base;
+    this.pending.remember('base', base);
+  }
+
+  /**
+   * Note why; true when the session has ended: the next save begins a new one. What an open page shows goes along,
+   * since nothing may vanish under the user's hands; after a reload only what was never saved does.
+   */
+  private failed(error: unknown): boolean {
+    if (!(error instanceof Error)) throw error;
+    const ended = error instanceof Problem && (error.status === 401 || error.status === 404);
+    this.problem = ended ? null : error;
+    if (!ended || this.base === null) return false;
+    const edits = this.pending.edits();
+    for (const [field, value] of Object.entries(this.loaded ? this.base.data : {})) {
+      if (!(field in edits)) this.pending.edit(field, { value, version: null });
+    }
+    for (const [field, edit] of Object.entries(edits)) this.pending.edit(field, { ...edit, version: null });
+    if (this.loaded) this.pending.remember('steps', this.steps());
+    this.pending.remember('base', null);
+    this.base = null;
+    return true;
+  }
+
+  /** What the service will refuse again waits for another change; what it could not hear is said again. */
+  private retries(): boolean {
+    const status = this.problem instanceof Problem ? this.problem.status : 0;
+    return status === 0 || status === 429 || status >= 500;
+  }
+
+  private soon(after: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.flush(), after);
+  }
+
+  // --- what is shown -----------------------------------------------------------------------------
+
+  /** The fields that differ from what is shown. Before the restore is done, empty ones say nothing: forms begin so. */
+  private wanted(data: JsonObject, shown: JsonObject): [string, Json][] {
+    const fields = Object.entries(defined(data) as JsonObject);
+    const changed = fields.filter(
+      ([field, value]) => JSON.stringify(shown[field] ?? null) !== JSON.stringify(value),
+    );
+    const blanked = changed.filter(([field, value]) => isEmpty(value) && !isEmpty(shown[field]));
+    const resets = blanked.length > 1 && blanked.length === changed.length;
+    return changed.filter(([, value]) => !(isEmpty(value) && (!this.loaded || resets)));
+  }
+
+  /** An empty field that was typed before the restore does not take a saved one away. */
+  private forgetEmpty(): void {
+    for (const [field, { value, version }] of Object.entries(this.pending.edits())) {
+      if (isEmpty(value) && version === null && !isEmpty(this.base?.data[field])) this.pending.drop(field);
+    }
+  }
+
+  private edit(field: string, value: Json): Edit {
+    const version = this.pending.edits()[field]?.version ?? this.base?.version ?? null;
+    return { value, version };
+  }
+
+  private steps(): Steps {
+    return this.pending.recall<Steps>('steps') ?? this.base ?? START;
+  }
+
+  private shown(): DraftState<T> {
+    const edits = this.pending.edits();
+    const { currentStep, completedSteps } = this.steps();
+    return {
+      sessionId: this.base?.sessionId ?? null,
+      data: withEdits(this.base?.data ?? {}, edits) as T,
+      currentStep,
+      completedSteps,
+      loading: !this.loaded,
+      saved: Object.keys(edits).length === 0 && this.pending.recall('steps') === null,
+      problem: this.problem,
+      conflicts: this.conflicts,
+    };
+  }
+
+  private emit(): void {
+    this.state = this.shown();
+    for (const listener of this.listeners) listener();
+  }
+}

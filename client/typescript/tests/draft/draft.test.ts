@@ -1,0 +1,249 @@
+import * as fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Draft } from '../../src/draft/draft.ts';
+import type { Conflict } from '../../src/draft/state.ts';
+import { moves, same } from '../../src/draft/steps.ts';
+import { MemoryStorage, Service } from '../support/service.ts';
+
+type Form = { projectName?: string; clientName?: string; budget?: number };
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function opened(service = new Service(), storage = new MemoryStorage(), more = {}) {
+  const draft = new Draft<Form>(service.client(), { storage, ...more });
+  return { draft, service, storage };
+}
+
+const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+describe('saving', () => {
+  it('makes a session with the first field, a second after the last change, and patches from then on', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    draft.update({ data: { projectName: 'E' } });
+    await later(900);
+    draft.update({ data: { projectName: 'Engine' } });
+    await later(900);
+    expect(service.created).toBe(0);
+    await later(100);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine' });
+    draft.update({ data: { clientName: 'Ada' } });
+    await later(1_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada' });
+    expect(service.writes).toEqual(['create', 'patch project clientName']);
+    expect(draft.getSnapshot()).toMatchObject({ sessionId: 'ses_1', saved: true, problem: null });
+  });
+
+  it('makes no session for a visitor who types nothing', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    await later(60_000);
+    expect(service.created).toBe(0);
+    expect(draft.getSnapshot()).toMatchObject({ loading: false, problem: null, sessionId: null });
+  });
+
+  it('goes at once at each step', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    draft.update({ currentStep: 2, completedSteps: [1] });
+    await later(0);
+    expect(service.session).toMatchObject({ currentStep: 2, completedSteps: [1] });
+  });
+
+  it('never disturbs: it shows what is typed, and tries again until the service is back', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.down = true;
+    draft.update({ data: { clientName: 'Ada' } });
+    await later(5_000);
+    expect(draft.getSnapshot()).toMatchObject({ data: { clientName: 'Ada' }, saved: false });
+    expect(draft.getSnapshot().problem?.name).toBe('Unreachable');
+    service.down = false;
+    await later(60_000);
+    expect(service.bucket('project')).toMatchObject({ clientName: 'Ada' });
+    expect(draft.getSnapshot()).toMatchObject({ saved: true, problem: null });
+  });
+
+  it('takes a field away with null, and forgets everything with clear', async () => {
+    const { draft, service, storage } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine', budget: 3 });
+    draft.update({ data: { budget: null } });
+    await later(1_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine' });
+    await draft.clear();
+    expect(service.session).toBeNull();
+    expect(storage.length).toBe(0);
+    expect(draft.getSnapshot()).toMatchObject({ sessionId: null, data: {}, currentStep: 1, saved: true });
+  });
+});
+
+describe('after a reload', () => {
+  it('what was typed while the service was away is there, and gets through', async () => {
+    const { draft, service, storage } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.down = true;
+    draft.update({ data: { clientName: 'Ada' }, currentStep: 3, completedSteps: [1, 2] });
+
+    const again = opened(service, storage).draft;
+    await again.load();
+    expect(again.getSnapshot()).toMatchObject({
+      data: { projectName: 'Engine', clientName: 'Ada' },
+      currentStep: 3,
+      completedSteps: [1, 2],
+    });
+    service.down = false;
+    await again.refresh();
+    await later(0);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada' });
+    expect(service.session).toMatchObject({ currentStep: 3, completedSteps: [1, 2] });
+    expect(again.getSnapshot().saved).toBe(true);
+  });
+
+  it('a form that begins empty overwrites nothing', async () => {
+    const { service, storage, draft } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine', clientName: 'Ada' });
+    const again = opened(service, storage).draft;
+    again.update({ data: { projectName: '', clientName: '', budget: 3 } });
+    await again.load();
+    again.update({ data: { projectName: '', clientName: '' } });
+    await later(2_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada', budget: 3 });
+  });
+
+  it('the user may still empty a field', async () => {
+    const { service, storage, draft } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine', clientName: 'Ada' });
+    const again = opened(service, storage).draft;
+    await again.load();
+    again.update({ data: { projectName: '', clientName: 'Ada' } });
+    await later(1_000);
+    expect(service.bucket('project')).toEqual({ projectName: '', clientName: 'Ada' });
+  });
+
+  it('an expired session is followed by a new one, with what was never saved and nothing else', async () => {
+    const { service, storage, draft } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.expire();
+    draft.update({ data: { budget: 3 } });
+    const again = opened(service, storage).draft;
+    await again.load();
+    await later(1_000);
+    expect(service.bucket('project')).toEqual({ budget: 3 });
+    expect(again.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
+  });
+});
+
+describe('two devices', () => {
+  it('change two fields and keep both', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    await draft.refresh();
+    service.elsewhere('project', { clientName: 'Ada' });
+    draft.update({ data: { budget: 3 } });
+    await later(1_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada', budget: 3 });
+    expect(draft.getSnapshot().data).toEqual(service.bucket('project'));
+  });
+
+  it.each(['yours', 'theirs'] as const)('change one field: %s stays, and the other is shown', async (winner) => {
+    const { draft, service } = opened(new Service(), new MemoryStorage(), { onConflict: () => winner });
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    await draft.refresh();
+    service.elsewhere('project', { projectName: 'Loom' });
+    draft.update({ data: { projectName: 'Mill', budget: 3 } });
+    await later(1_000);
+    const kept = winner === 'yours' ? 'Mill' : 'Loom';
+    expect(service.bucket('project')).toEqual({ projectName: kept, budget: 3 });
+    const conflicts: Conflict[] = [{ field: 'projectName', yours: 'Mill', theirs: 'Loom' }];
+    expect(draft.getSnapshot()).toMatchObject({ conflicts, saved: true, data: { projectName: kept } });
+  });
+
+  it('an open page takes everything it shows into a new session when the old one ends', async () => {
+    const { draft, service } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.expire();
+    draft.update({ data: { budget: 3 } });
+    await later(2_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', budget: 3 });
+    expect(draft.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
+  });
+
+  it('two tabs that begin at the same time share one session', async () => {
+    const service = new Service();
+    const storage = new MemoryStorage();
+    const [one, two] = [opened(service, storage).draft, opened(service, storage).draft];
+    await Promise.all([one.load(), two.load()]);
+    one.update({ data: { projectName: 'Engine' } });
+    two.update({ data: { clientName: 'Ada' } });
+    await later(3_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada' });
+    expect(service.session?.id).toBe(one.getSnapshot().sessionId);
+    expect(two.getSnapshot().sessionId).toBe(one.getSnapshot().sessionId);
+  });
+});
+
+it('nothing typed is lost, whatever fails and however often the page is loaded again', async () => {
+  const act = fc.oneof(
+    fc.record({ field: fc.constantFrom('projectName', 'clientName'), value: fc.string({ minLength: 1 }) }),
+    fc.constantFrom('down', 'up', 'reload', 'wait'),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { maxLength: 25 }), async (acts) => {
+      const service = new Service();
+      const storage = new MemoryStorage();
+      const typed: Record<string, string> = {};
+      let draft = opened(service, storage).draft;
+      await draft.load();
+      for (const one of acts) {
+        if (typeof one === 'object') {
+          typed[one.field] = one.value;
+          draft.update({ data: { [one.field]: one.value } });
+        } else if (one === 'reload') {
+          draft = opened(service, storage).draft;
+          await draft.load();
+        } else if (one === 'wait') await later(1_500);
+        else service.down = one === 'down';
+        expect(draft.getSnapshot().data).toEqual(typed);
+      }
+      service.down = false;
+      await draft.refresh();
+      await later(200_000);
+      expect(service.bucket('project') ?? {}).toEqual(typed);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it('steps are taken one at a time, and end where the user is', () => {
+  const completed = fc.uniqueArray(fc.integer({ min: 1, max: 4 }));
+  const steps = fc.record({ currentStep: fc.integer({ min: 1, max: 4 }), completedSteps: completed });
+  const ordered = ({ currentStep, completedSteps }: { currentStep: number; completedSteps: number[] }) => ({
+    currentStep,
+    completedSteps: [...completedSteps].sort(),
+  });
+  fc.assert(
+    fc.property(steps, steps, (from, to) => {
+      const way = moves(ordered(from), ordered(to));
+      const end = way.at(-1) ?? ordered(from);
+      expect(end.currentStep).toBe(to.currentStep);
+      for (const step of to.completedSteps) expect(end.completedSteps).toContain(step);
+      let at = from.currentStep;
+      for (const move of way) {
+        expect(move.currentStep - at).toBeLessThanOrEqual(1);
+        at = move.currentStep;
+      }
+      expect(same(ordered(from), ordered(from))).toBe(true);
+    }),
+  );
+});
