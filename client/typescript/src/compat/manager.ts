@@ -1,6 +1,6 @@
 /** The configurator's session manager with its old calls, on a session of the service. */
 
-import { alone } from '../draft/browser.ts';
+import { alone } from '../draft/index.ts';
 import { Problem } from '../index.ts';
 import type { JsonObject, Session, SessionClient } from '../types.ts';
 import { hybridId, type LegacyStore, legacy, place } from './legacy.ts';

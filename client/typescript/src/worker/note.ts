@@ -1,0 +1,48 @@
+/** What a push says: a notification in the terms of the Notifications API. */
+
+export interface Note {
+  title: string;
+  body?: string;
+  /** One of the same tag replaces the one before. */
+  tag?: string;
+  icon?: string;
+  /** `url` is opened at a click, when it is of this origin. */
+  data?: { url?: string } & Record<string, unknown>;
+}
+
+/**
+ * The notification of a push's text: `{title, body?, tag?, icon?, url?}`, alone or as the `data` of a message. A browser
+ * demands that something is shown for every push, so text that is neither is shown as it is.
+ */
+export function note(text: string): Note {
+  const sent = members(parsed(text));
+  const inner = typeof sent.title === 'string' ? sent : members(sent.data);
+  if (typeof inner.title !== 'string') return { title: 'News', ...(isPlain(text) && { body: text }) };
+  const { title, body, tag = sent.messageId, icon, url } = inner;
+  return {
+    title,
+    ...(typeof body === 'string' && { body }),
+    ...(typeof tag === 'string' && { tag }),
+    ...(typeof icon === 'string' && { icon }),
+    data: {
+      ...(typeof url === 'string' && { url }),
+      ...(typeof sent.topic === 'string' && { topic: sent.topic }),
+    },
+  };
+}
+
+function isPlain(text: string): boolean {
+  return text !== '' && parsed(text) === undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // plain text
+  }
+}
+
+function members(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
