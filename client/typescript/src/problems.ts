@@ -21,8 +21,8 @@ export class Problem extends Error {
 
   constructor(body: JsonObject, status?: number, retryAfter?: number | null) {
     super(`${body.title ?? 'refused'}: ${body.detail ?? status ?? body.status}`);
-    this.body = body;
     this.status = Number(body.status ?? status ?? 0);
+    this.body = { ...body, status: this.status };
     this.slug = String(body.type ?? 'about:blank').replace(/^.*\/problems\//, '');
     this.detail = String(body.detail ?? '');
     this.retryAfter = retryAfter ?? (typeof body.retryAfter === 'number' ? body.retryAfter : null);

@@ -53,11 +53,16 @@ export interface Condition {
   ifMatch?: number;
 }
 
+/** `ttlSeconds`: the bucket ends so long after this, if the session does not end before. */
+export interface Kept extends Condition {
+  ttlSeconds?: number;
+}
+
 export interface BucketClient {
   /** The bucket; null when there is none. */
   load<T extends JsonObject = JsonObject>(bucket: string): Promise<Bucket<T> | null>;
   /** Replace the whole of it. */
-  save<T extends JsonObject>(bucket: string, data: T, options?: Condition): Promise<Bucket<T>>;
+  save<T extends JsonObject>(bucket: string, data: T, options?: Kept): Promise<Bucket<T>>;
   /**
    * Merge patch (RFC 7396). With `baseVersion` a three-way merge against that version: fields changed on both sides
    * are a Problem 409 with `conflicts: [{pointer, base, yours, theirs}]`.
@@ -65,7 +70,7 @@ export interface BucketClient {
   patch<T extends JsonObject = JsonObject>(
     bucket: string,
     patch: JsonObject,
-    options?: Condition & { baseVersion?: number },
+    options?: Kept & { baseVersion?: number },
   ): Promise<Bucket<T>>;
   remove(bucket: string, options?: Condition): Promise<void>;
 }
@@ -292,7 +297,7 @@ export interface Timing {
 /** The part of WebSocket that is used; the browser's own and that of `ws` fit. */
 export interface Socket {
   onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: never }) => void) | null;
+  onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
   send(text: string): void;
@@ -303,8 +308,7 @@ export interface Environment {
   WebSocket: new (url: string, protocols: string[]) => Socket;
   locks: LockManager | undefined;
   BroadcastChannel: typeof BroadcastChannel | undefined;
-  indexedDB: IDBFactory | undefined;
-  /** Events `online`, `visibilitychange`, `pageshow`. */
+  /** Where `online`, `pageshow` and `visibilitychange` are heard. */
   events: EventTarget | undefined;
   visible: () => boolean;
   /** Milliseconds since the epoch. */

@@ -1,0 +1,248 @@
+/** Live topics: what a page sees of tabs, connection and outbox. */
+
+import { Problem, Unreachable } from '../problems.ts';
+import { store } from '../store.ts';
+import type {
+  Environment,
+  Json,
+  JsonObject,
+  Live,
+  LiveMessage,
+  LiveOptions,
+  Position,
+  PublishOptions,
+  QueuedMessage,
+  SubscribeOptions,
+  Subscription,
+  Timing,
+} from '../types.ts';
+import type { Sent } from './frames.ts';
+import { Leader } from './leader.ts';
+import { bySending, type Outbox, openOutbox, type Unnumbered } from './outbox.ts';
+import { DEFAULTS, EMPTY, environment, IDLE, ZERO } from './settings.ts';
+import { Tabs, type ToLeader, type ToldStatus, type ToTabs } from './tabs.ts';
+import { Topics } from './topics.ts';
+
+interface Pending {
+  message: QueuedMessage | null;
+  promise: Promise<Position>;
+  resolve: (position: Position) => void;
+  reject: (error: Error) => void;
+}
+
+type Spoken = ToLeader extends infer Message ? (Message extends unknown ? Omit<Message, 'from'> : never) : never;
+
+/** When a page comes back to life, or to the network. */
+const WAKING = ['online', 'pageshow', 'visibilitychange'];
+
+/** Bytes of JSON that the data of a message may have: a frame ends at 32 KB, and has more than data in it. */
+const MAX_DATA = 28 * 1024;
+
+const TOO_LARGE = {
+  type: '/problems/content-too-large',
+  title: 'Content too large',
+  status: 413,
+  detail: `the data of a message has at most ${MAX_DATA} bytes of JSON`,
+};
+
+/** Topics over one socket for all tabs. It connects with the first use, or with `connect()`. */
+export function createLive(options: LiveOptions): Live {
+  return new LiveTopics(options);
+}
+
+class LiveTopics implements Live {
+  readonly status = store(IDLE);
+  readonly metrics = store(ZERO);
+  readonly outbox: Live['outbox'];
+  readonly #outbox = store(EMPTY);
+  readonly #options: LiveOptions;
+  readonly #timing: Timing;
+  readonly #environment: Environment;
+  readonly #tabs: Tabs;
+  readonly #topics: Topics;
+  readonly #pending = new Map<string, Pending>();
+  #leader: Leader | null = null;
+  #kept: Promise<Outbox> | null = null;
+  #started = false;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+    this.#timing = { ...DEFAULTS, ...options.timing };
+    this.#environment = environment(options.environment);
+    this.#tabs = new Tabs(this.#name, options.share ?? true, this.#timing, this.#environment, {
+      lead: () => void this.#lead(),
+      follow: () => this.#follow(),
+      toLeader: (message) => this.#leader?.receive(message),
+      toTabs: (message) => this.#receive(message),
+    });
+    const send = (frame: Sent) => this.#toLeader({ kind: 'frame', frame });
+    this.#topics = new Topics(this.#tabs.id, send, this.#timing, this.#environment);
+    const { subscribe, getSnapshot } = this.#outbox;
+    this.outbox = { subscribe, getSnapshot, list: () => this.#list(), clear: () => this.#clear() };
+  }
+
+  subscribe<T extends Json>(
+    topic: string,
+    handler: (message: LiveMessage<T>) => void,
+    options: SubscribeOptions = {},
+  ): Subscription {
+    this.#start();
+    // What T is, is a promise of those who publish there; no client could check it.
+    return this.#topics.subscribe(topic, handler as (message: LiveMessage) => void, options);
+  }
+
+  publish(topic: string, data: Json, options: PublishOptions = {}): Promise<Position> {
+    const { messageId = this.#environment.id(), priority = 0 } = options;
+    const known = this.#pending.get(messageId);
+    if (known) return known.promise;
+    const { state, problem } = this.status.getSnapshot();
+    if (state === 'ended') return Promise.reject(problem ?? new Unreachable('closed'));
+    if (new TextEncoder().encode(JSON.stringify(data)).length > MAX_DATA)
+      return Promise.reject(new Problem(TOO_LARGE));
+    this.#start();
+    const pending = { message: null } as Pending;
+    pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
+    this.#pending.set(messageId, pending);
+    void this.#keep({ topic, messageId, data, priority }, pending);
+    return pending.promise;
+  }
+
+  connect(): void {
+    this.#start();
+    this.#toLeader({ kind: 'wake' });
+    this.#tabs.hello();
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  get #name(): string {
+    return `tessera/${this.#options.name ?? 'me'}`;
+  }
+
+  #toLeader(message: Spoken): void {
+    this.#tabs.toLeader({ from: this.#tabs.id, ...message });
+  }
+
+  #open(): Promise<Outbox> {
+    this.#kept ??= openOutbox(this.#name, this.#options.durable ?? 'indexedDB' in globalThis);
+    return this.#kept;
+  }
+
+  #start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    for (const event of WAKING) this.#environment.events?.addEventListener(event, this.#wake);
+    this.#tabs.start();
+  }
+
+  readonly #wake = () => {
+    if (this.#environment.visible()) this.connect();
+  };
+
+  async #lead(): Promise<void> {
+    const outbox = await this.#open();
+    if (!this.#tabs.leading) return;
+    const metrics = { ...this.metrics.getSnapshot() };
+    const { lastSync } = this.#outbox.getSnapshot();
+    this.#leader = new Leader(
+      this.#tabs,
+      outbox,
+      metrics,
+      this.#options,
+      lastSync,
+      this.#timing,
+      this.#environment,
+    );
+    await this.#leader.start();
+  }
+
+  #follow(): void {
+    this.#leader?.stop();
+    this.#leader = null;
+    this.#topics.down();
+    this.status.set({ leader: false });
+  }
+
+  #receive(message: ToTabs): void {
+    switch (message.kind) {
+      case 'leading':
+        this.#topics.down();
+        for (const { message } of this.#pending.values())
+          if (message) this.#toLeader({ kind: 'message', message });
+        break;
+      case 'up':
+        this.#topics.up();
+        break;
+      case 'frame':
+        this.#topics.receive(message.frame);
+        break;
+      case 'published':
+        this.#settle(message.message)?.resolve(message.position);
+        break;
+      case 'refused':
+        this.#settle(message.message)?.reject(new Problem(message.problem));
+        break;
+      case 'state':
+        if (message.status.state !== 'open') this.#topics.down();
+        this.#outbox.set(message.outbox);
+        this.metrics.set(message.metrics);
+        if (message.status.state === 'ended') this.#end(this.#same(message.status.problem));
+        else this.#setStatus(message.status);
+    }
+  }
+
+  #setStatus({ problem, ...rest }: ToldStatus): void {
+    this.status.set({ ...rest, problem: this.#same(problem), leader: this.#tabs.leading });
+  }
+
+  /** The problem that we know already, if it is the same one, so that nothing seems to have changed. */
+  #same(body: JsonObject | null): Problem | null {
+    const known = this.status.getSnapshot().problem;
+    if (!body) return null;
+    return known && JSON.stringify(known.body) === JSON.stringify(body) ? known : new Problem(body);
+  }
+
+  async #keep(unnumbered: Unnumbered, pending: Pending): Promise<void> {
+    try {
+      const outbox = await this.#open();
+      const message = { ...unnumbered, seq: await outbox.add(unnumbered) };
+      pending.message = message;
+      this.#toLeader({ kind: 'message', message });
+    } catch (failure) {
+      this.#pending.delete(unnumbered.messageId);
+      pending.reject(failure as Error);
+    }
+  }
+
+  #settle(message: QueuedMessage): Pending | undefined {
+    const pending = this.#pending.get(message.messageId);
+    this.#pending.delete(message.messageId);
+    // Where there is no database, each tab has its own outbox. Gone or not: the service knows it by its id.
+    if (pending) void this.#open().then((outbox) => outbox.remove(message.seq).catch(() => undefined));
+    return pending;
+  }
+
+  async #list(): Promise<QueuedMessage[]> {
+    return (await (await this.#open()).all()).sort(bySending);
+  }
+
+  async #clear(): Promise<void> {
+    const outbox = await this.#open();
+    const messages = await outbox.all();
+    this.#toLeader({ kind: 'clear' });
+    await Promise.all(messages.map(({ seq }) => outbox.remove(seq)));
+  }
+
+  #end(problem: Problem | null): void {
+    for (const event of WAKING) this.#environment.events?.removeEventListener(event, this.#wake);
+    this.#topics.down();
+    this.#leader?.stop();
+    this.#leader = null;
+    this.#tabs.close();
+    for (const { reject } of this.#pending.values()) reject(problem ?? new Unreachable('closed'));
+    this.#pending.clear();
+    this.status.set({ state: 'ended', leader: false, problem });
+  }
+}

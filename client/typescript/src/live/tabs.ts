@@ -1,0 +1,193 @@
+/**
+ * Tabs: one of them leads and has the socket, the others speak through it.
+ *
+ * A Web Lock elects the leader: the browser gives it to the next tab the moment the one that has it dies. One that
+ * lives but does not answer (frozen, or busy for seconds) is robbed of it by a follower that somebody looks at.
+ */
+
+import type {
+  Environment,
+  JsonObject,
+  LiveMetrics,
+  LiveStatus,
+  OutboxState,
+  Position,
+  QueuedMessage,
+  Timing,
+} from '../types.ts';
+import type { Received, Sent } from './frames.ts';
+import { LATE } from './settings.ts';
+
+export type ToLeader = { from: string } & (
+  | { kind: 'hello' | 'wake' | 'clear' }
+  | { kind: 'frame'; frame: Sent }
+  | { kind: 'message'; message: QueuedMessage }
+);
+
+/** A problem goes from tab to tab as its body: a class would not survive the way. */
+export type ToldStatus = Omit<LiveStatus, 'problem'> & { problem: JsonObject | null };
+
+/** `to`: one tab, or all of them. */
+export type ToTabs = { to?: string } & (
+  | { kind: 'leading' | 'up' }
+  | { kind: 'frame'; frame: Received }
+  | { kind: 'published'; message: QueuedMessage; position: Position }
+  | { kind: 'refused'; message: QueuedMessage; problem: JsonObject }
+  | { kind: 'state'; status: ToldStatus; outbox: OutboxState; metrics: LiveMetrics; visible: boolean }
+);
+
+export interface TabsEvents {
+  lead(): void;
+  follow(): void;
+  toLeader(message: ToLeader): void;
+  toTabs(message: ToTabs): void;
+}
+
+type Envelope = { up: ToLeader } | { down: ToTabs };
+
+export class Tabs {
+  readonly id: string;
+  leading = false;
+  #channel: BroadcastChannel | null = null;
+  #leave = new AbortController();
+  #waiting = new AbortController();
+  #taking = false;
+  #heard = 0;
+  #check: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly name: string,
+    private readonly share: boolean,
+    private readonly timing: Timing,
+    private readonly environment: Environment,
+    private readonly events: TabsEvents,
+  ) {
+    this.id = environment.id();
+  }
+
+  start(): void {
+    const { locks, BroadcastChannel } = this.environment;
+    if (!this.share || !locks || !BroadcastChannel) {
+      this.#lead();
+      return;
+    }
+    this.#channel = new BroadcastChannel(this.name);
+    this.#channel.onmessage = ({ data }: MessageEvent<Envelope>) => this.#receive(data);
+    // Whoever gets this lock knows that we are gone; so it has to be ours before anybody hears of us.
+    void this.#hold(`${this.name}/${this.id}`, {}, () => {
+      this.#elect({ signal: this.#waiting.signal });
+      this.hello();
+    });
+  }
+
+  /** Ask the leader where things stand; if there is none, or it is deaf, its place is taken. */
+  hello(): void {
+    clearTimeout(this.#check);
+    if (this.leading || !this.#channel || this.#leave.signal.aborted) return;
+    this.toLeader({ from: this.id, kind: 'hello' });
+    this.#expect(this.environment.now(), false);
+  }
+
+  toLeader(message: ToLeader): void {
+    if (this.leading) this.events.toLeader(message);
+    else this.#channel?.postMessage({ up: message } satisfies Envelope);
+  }
+
+  toTabs(message: ToTabs): void {
+    if (message.to !== this.id) this.#channel?.postMessage({ down: message } satisfies Envelope);
+    if (message.to === undefined || message.to === this.id) this.events.toTabs(message);
+  }
+
+  /** Call back when that tab is gone. */
+  watch(tab: string, gone: () => void): void {
+    const { locks } = this.environment;
+    locks?.request(`${this.name}/${tab}`, { signal: this.#leave.signal }, gone).catch(ignore);
+  }
+
+  /** Take the lead away from a leader that does not answer, or cannot connect while nobody looks at it. */
+  takeOver(): void {
+    if (this.leading || this.#taking || !this.environment.visible() || this.#leave.signal.aborted) return;
+    this.#taking = true;
+    this.#waiting.abort();
+    this.#elect({ steal: true });
+  }
+
+  close(): void {
+    clearTimeout(this.#check);
+    this.#leave.abort();
+    this.#waiting.abort();
+    this.#channel?.close();
+    this.#channel = null;
+    this.leading = false;
+  }
+
+  #elect(options: LockOptions): void {
+    let led = false;
+    const lead = () => {
+      led = true;
+      this.#lead();
+    };
+    void this.#hold(this.name, options, lead).then(() => {
+      // Robbed: somebody else leads now, and we wait for our next turn.
+      if (!led || this.#leave.signal.aborted) return;
+      this.leading = false;
+      this.events.follow();
+      this.#waiting = new AbortController();
+      this.#elect({ signal: this.#waiting.signal });
+      this.hello();
+    });
+  }
+
+  /** Hold a lock until we leave; resolves when it is gone. */
+  async #hold(name: string, options: LockOptions, held: () => void): Promise<void> {
+    const leaving = new Promise<void>((resolve) => {
+      this.#leave.signal.addEventListener('abort', () => resolve());
+    });
+    const keep = () => {
+      if (this.#leave.signal.aborted) return undefined;
+      held();
+      return leaving;
+    };
+    await this.environment.locks?.request(name, options, keep).catch(ignore);
+  }
+
+  #lead(): void {
+    clearTimeout(this.#check);
+    this.#taking = false;
+    this.leading = true;
+    this.events.lead();
+  }
+
+  #receive(envelope: Envelope): void {
+    if ('up' in envelope) {
+      if (this.leading) this.events.toLeader(envelope.up);
+      return;
+    }
+    const { down } = envelope;
+    if (down.to !== undefined && down.to !== this.id) return;
+    const isEnd = down.kind === 'state' && down.status.state === 'ended';
+    // A leader listens to no other, but that the session is over is so for all.
+    if (this.leading && !isEnd) return;
+    this.#heard = this.environment.now();
+    this.events.toTabs(down);
+    const isIdle = down.kind === 'state' && !down.visible && ['waiting', 'paused'].includes(down.status.state);
+    // Timers of a tab in the background are late by up to a minute, and so would be its next try.
+    if (isIdle) this.takeOver();
+  }
+
+  #expect(asked: number, late: boolean): void {
+    const { now, visible } = this.environment;
+    this.#check = setTimeout(() => {
+      if (this.#heard >= asked || !visible()) {
+        this.#check = setTimeout(() => this.hello(), this.timing.leaderCheck);
+      } else if (now() - asked > this.timing.leaderTimeout + LATE && !late) {
+        this.#expect(now(), true); // it was we who slept
+      } else {
+        this.takeOver();
+      }
+    }, this.timing.leaderTimeout);
+  }
+}
+
+/** A lock was refused because we leave, or taken by somebody: both are seen where it was held. */
+function ignore(): void {}

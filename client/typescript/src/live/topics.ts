@@ -1,0 +1,220 @@
+/** The subscriptions of one tab: what it wants to hear, and up to where it has heard it. */
+
+import { Problem } from '../problems.ts';
+import type {
+  Environment,
+  LiveMessage,
+  Member,
+  Position,
+  Subscribed,
+  SubscribeOptions,
+  Subscription,
+  Timing,
+} from '../types.ts';
+import type { Received, Sent, SubscribedFrame } from './frames.ts';
+import { Order } from './order.ts';
+
+interface Listener {
+  handler: (message: LiveMessage) => void;
+  options: SubscribeOptions;
+}
+
+/** What subscriptions without a `since` of their own share. */
+interface Feed {
+  topic: string;
+  order: Order;
+  listeners: Set<Listener>;
+  /** Id of the subscribe whose answer counts; older answers are of another time. */
+  asked: string;
+  answered: Subscribed | null;
+  members: Map<string, Member> | null;
+  last: LiveMessage | null;
+  own: boolean;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** Topics whose last message is kept for newcomers. */
+const RETAINED = /^(agent|system):/;
+
+/** A refusal with these is not about us: ask again. */
+export const isPassing = (problem: Problem) => problem.status === 429 || problem.status >= 500;
+
+function stop(feed: Feed): void {
+  clearTimeout(feed.timer);
+  feed.timer = undefined;
+}
+
+/** A fault in a page's own handler is the page's: it is reported, and keeps nobody else from the message. */
+function safely(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+export class Topics {
+  #feeds = new Set<Feed>();
+  #count = 0;
+  #up = false;
+
+  constructor(
+    private readonly tab: string,
+    private readonly send: (frame: Sent) => void,
+    private readonly timing: Timing,
+    private readonly environment: Environment,
+  ) {}
+
+  subscribe(topic: string, handler: Listener['handler'], options: SubscribeOptions): Subscription {
+    const listener: Listener = { handler, options };
+    const own = options.since !== undefined;
+    let feed = own ? undefined : this.#of(topic).find((each) => !each.own);
+    if (feed) {
+      this.#welcome(feed, listener);
+    } else {
+      const order = new Order(options.since);
+      const members = options.presence ? new Map<string, Member>() : null;
+      const rest = { asked: '', answered: null, last: null, timer: undefined };
+      feed = { topic, order, members, own, listeners: new Set(), ...rest };
+      this.#feeds.add(feed);
+      this.#ask(feed);
+    }
+    feed.listeners.add(listener);
+    const found = feed;
+    return {
+      topic,
+      position: () => found.order.at,
+      unsubscribe: () => {
+        if (found.listeners.delete(listener) && found.listeners.size === 0) this.#leave(found);
+      },
+    };
+  }
+
+  /** A link is up: resume everything on it. */
+  up(): void {
+    this.#up = true;
+    for (const feed of this.#feeds) this.#ask(feed);
+  }
+
+  down(): void {
+    this.#up = false;
+    for (const feed of this.#feeds) stop(feed);
+  }
+
+  /** Take a frame; returns how many messages it let be shown. */
+  receive(frame: Received): number {
+    let shown = 0;
+    for (const feed of [...this.#feeds]) {
+      if (frame.type === 'subscribed' && frame.id === feed.asked) shown += this.#begin(feed, frame);
+      else if (frame.type === 'message' && frame.topic === feed.topic) shown += this.#message(feed, frame);
+      else if (frame.type === 'presence' && frame.topic === feed.topic) this.#presence(feed, frame);
+      else if (frame.type === 'error' && frame.id === feed.asked) this.#refused(feed, new Problem(frame.problem));
+    }
+    return shown;
+  }
+
+  #of(topic: string): Feed[] {
+    return [...this.#feeds].filter((feed) => feed.topic === topic);
+  }
+
+  #ask(feed: Feed): void {
+    stop(feed);
+    if (!this.#up) return;
+    feed.asked = `${this.tab}.${++this.#count}`;
+    const { topic, order, asked: id, members } = feed;
+    const since: { since?: Position } = order.at ? { since: order.at } : {};
+    this.send({ type: 'subscribe', id, topic, ...since, ...(members ? { presence: true } : {}) });
+    this.#later(feed, this.timing.ackTimeout);
+  }
+
+  #later(feed: Feed, wait: number): void {
+    stop(feed);
+    feed.timer = setTimeout(() => this.#ask(feed), wait);
+  }
+
+  #begin(feed: Feed, answer: SubscribedFrame): number {
+    stop(feed);
+    feed.asked = '';
+    const { topic, epoch, offset } = answer;
+    const messages = feed.order.begin(answer);
+    feed.answered = { topic, epoch, offset, recovered: answer.recovered };
+    const told = feed.answered;
+    for (const { options } of [...feed.listeners]) safely(() => options.onSubscribed?.(told));
+    if (feed.members && answer.presence) {
+      feed.members = new Map(answer.presence.map((member) => [member.member, member]));
+      this.#tellMembers(feed);
+    }
+    return this.#show(feed, messages);
+  }
+
+  #message(feed: Feed, message: LiveMessage): number {
+    const { topic, epoch, offset, messageId, data, publishedAt } = message;
+    const messages = feed.order.accept({ topic, epoch, offset, messageId, data, publishedAt });
+    if (messages) return this.#show(feed, messages);
+    if (!feed.asked) this.#ask(feed);
+    return 0;
+  }
+
+  #show(feed: Feed, messages: LiveMessage[]): number {
+    if (!feed.asked) {
+      // A hole may be a message that was overtaken; if it stays, it is fetched.
+      if (!feed.order.gap) stop(feed);
+      else if (messages.length > 0 || !feed.timer) this.#later(feed, this.timing.holeTimeout);
+    }
+    for (const message of messages) {
+      feed.last = message;
+      for (const { handler } of [...feed.listeners]) safely(() => handler(message));
+    }
+    return messages.length;
+  }
+
+  #presence(feed: Feed, { joined, left }: { joined: Member[]; left: (Member | string)[] }): void {
+    if (!feed.members) return;
+    for (const member of joined ?? []) feed.members.set(member.member, member);
+    for (const member of left ?? []) feed.members.delete(typeof member === 'string' ? member : member.member);
+    this.#tellMembers(feed);
+  }
+
+  #tellMembers(feed: Feed): void {
+    const members = [...(feed.members?.values() ?? [])];
+    for (const { options } of [...feed.listeners]) {
+      if (options.presence) safely(() => options.onPresence?.(members));
+    }
+  }
+
+  #refused(feed: Feed, problem: Problem): void {
+    feed.asked = '';
+    if (isPassing(problem)) {
+      this.#later(feed, (problem.retryAfter ?? 1) * 1000 + this.environment.random() * this.timing.firstWait);
+    } else {
+      stop(feed);
+      for (const { options } of [...feed.listeners]) safely(() => options.onError?.(problem));
+    }
+  }
+
+  /** Somebody joins a feed that runs: tell what the others know. */
+  #welcome(feed: Feed, listener: Listener): void {
+    const { options, handler } = listener;
+    if (options.presence && !feed.members) {
+      feed.members = new Map();
+      this.#ask(feed);
+      return;
+    }
+    queueMicrotask(() => {
+      if (!feed.listeners.has(listener) || !feed.answered || !feed.order.at) return;
+      options.onSubscribed?.({ topic: feed.topic, ...feed.order.at, recovered: false });
+      if (options.presence) options.onPresence?.([...(feed.members?.values() ?? [])]);
+      if (feed.last && RETAINED.test(feed.topic)) handler({ ...feed.last, retained: true });
+    });
+  }
+
+  #leave(feed: Feed): void {
+    stop(feed);
+    this.#feeds.delete(feed);
+    if (this.#up && this.#of(feed.topic).length === 0) {
+      this.send({ type: 'unsubscribe', id: `${this.tab}.${++this.#count}`, topic: feed.topic });
+    }
+  }
+}

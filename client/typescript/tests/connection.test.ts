@@ -1,0 +1,361 @@
+import { expect, test, vi } from 'vitest';
+import { Problem } from '../src/index.ts';
+import type { Live } from '../src/types.ts';
+import { FakeBrowser } from './support/browser.ts';
+import { ownTime, pass } from './support/clock.ts';
+import { inTab, page, shown } from './support/lives.ts';
+import { FakeServer } from './support/server.ts';
+
+ownTime();
+
+const TOPIC = 'app:room';
+
+const state = (live: Live) => live.status.getSnapshot().state;
+
+test('nothing is connected until something is wanted', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  await pass(1_000);
+  expect([state(live), server.opened]).toEqual(['idle', 0]);
+});
+
+test('each try takes a ticket of its own, and waits longer, with full jitter', async () => {
+  const server = new FakeServer();
+  server.down = true;
+  const times: number[] = [];
+  const start = Date.now();
+  const ticket = async () => {
+    times.push(Date.now() - start);
+    return server.ticket();
+  };
+  const live = page(server, { ticket, timing: { failures: 6 } });
+  shown(live, TOPIC);
+  await pass(20_000, 5);
+  // The spans are 1, 2, 4 and 8 s, and chance says one half.
+  const waits = times.slice(1).map((time, index) => Math.round((time - (times[index] ?? 0)) / 500) / 2);
+  expect(waits).toEqual([0.5, 1, 2, 4, 8]);
+  expect(live.status.getSnapshot()).toMatchObject({ state: 'paused', attempts: 6 });
+});
+
+test('the circuit opens after five failures, and one try after 60 s closes it or opens it again', async () => {
+  const server = new FakeServer();
+  server.down = true;
+  let tickets = 0;
+  const ticket = () => {
+    tickets++;
+    return server.ticket();
+  };
+  const live = page(server, { ticket });
+  shown(live, TOPIC);
+  await pass(10_000);
+  expect([state(live), tickets]).toEqual(['paused', 5]);
+  await pass(50_000);
+  expect(tickets).toBe(5);
+  await pass(15_000);
+  expect([state(live), tickets]).toEqual(['paused', 6]);
+  server.down = false;
+  await pass(65_000);
+  expect([state(live), live.status.getSnapshot().attempts]).toEqual(['open', 0]);
+});
+
+test('a server that accepts and closes at once is no success', async () => {
+  const server = new FakeServer();
+  const ticket = () => {
+    setTimeout(() => server.cut(), 7);
+    return server.ticket();
+  };
+  const live = page(server, { ticket });
+  live.connect();
+  await pass(30_000);
+  expect(state(live)).toBe('paused');
+  expect(server.opened).toBeLessThan(8);
+});
+
+test('online and a page that is looked at try at once', async () => {
+  const server = new FakeServer();
+  server.down = true;
+  const tab = new FakeBrowser().tab(server);
+  const live = inTab(tab, server);
+  shown(live, TOPIC);
+  await pass(20_000);
+  expect(state(live)).toBe('paused');
+  server.down = false;
+  tab.dispatchEvent(new Event('online'));
+  await pass(100);
+  expect(state(live)).toBe('open');
+});
+
+test('a half-open socket is found within 25 s, by a probe after silence, and what was missed comes', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  await pass(5_000);
+  server.blackhole();
+  server.publish(TOPIC, 'missed');
+  await pass(25_000);
+  expect([server.opened, seen]).toEqual([2, ['missed']]);
+});
+
+test('any frame is a sign of life: a busy socket is not probed', async () => {
+  const server = new FakeServer();
+  shown(page(server), TOPIC);
+  for (let second = 0; second < 60; second++) {
+    server.publish(TOPIC, second);
+    await pass(1_000, 200);
+  }
+  expect(server.received.filter((frame) => frame.type === 'ping')).toEqual([]);
+  expect(server.opened).toBe(1);
+});
+
+test('an idle socket that answers its probes stays', async () => {
+  const server = new FakeServer();
+  shown(page(server), TOPIC);
+  await pass(300_000, 100);
+  expect(server.opened).toBe(1);
+});
+
+test('throttled timers in a background tab: late timers are no dead socket', async () => {
+  const server = new FakeServer();
+  let slept = 0;
+  shown(page(server, { environment: { now: () => Date.now() + slept } }), TOPIC);
+  await pass(1_000);
+  // Frozen for two minutes at any moment; then timers fire before the frames that lie there are read.
+  for (let moment = 0; moment < 25_000; moment += 500) {
+    await pass(moment, 100);
+    server.held = [];
+    slept += 120_000;
+    await pass(8_100, 100);
+    server.release();
+    await pass(2_000, 100);
+  }
+  expect(server.opened).toBe(1);
+}, 30_000);
+
+test('a socket that died in a background tab is still found', async () => {
+  const server = new FakeServer();
+  let slept = 0;
+  const seen = shown(page(server, { environment: { now: () => Date.now() + slept } }), TOPIC);
+  await pass(1_000);
+  server.blackhole();
+  server.publish(TOPIC, 'missed');
+  for (let second = 0; second < 40; second++) {
+    slept += 60_000;
+    await pass(1_000, 200);
+  }
+  expect([server.opened, seen]).toEqual([2, ['missed']]);
+});
+
+test('the circuit and its waits are one connection: two are never opened at once', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  for (let each = 0; each < 5; each++) live.connect();
+  await pass(1_000);
+  expect(server.opened).toBe(1);
+});
+
+test('rotate: the new socket is up and has resumed before the old one goes', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  const states = new Set<string>();
+  await pass(500);
+  live.status.subscribe(() => states.add(state(live)));
+  server.tell({ type: 'rotate', before: new Date(Date.now() + 300_000).toISOString() });
+  let most = 0;
+  for (let each = 0; each < 200; each++) {
+    server.publish(TOPIC, each);
+    await pass(1_000, 100);
+    most = Math.max(most, server.sockets.size);
+  }
+  expect([server.opened, server.sockets.size, most >= 1]).toEqual([2, 1, true]);
+  expect(seen).toEqual(Array.from({ length: 200 }, (_, index) => index));
+  expect([...states].filter((each) => each !== 'open')).toEqual([]);
+});
+
+test('a socket is replaced before it is two hours old, though nobody asked', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  shown(live, TOPIC);
+  await pass(111 * 60_000, 1_000);
+  expect([server.opened, server.sockets.size, state(live)]).toEqual([2, 1, 'open']);
+}, 30_000);
+
+test('a rotation that fails is tried again, and the old socket stays meanwhile', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  await pass(500);
+  server.down = true;
+  server.tell({ type: 'rotate', before: new Date(Date.now() + 62_000).toISOString() });
+  await pass(3_000);
+  server.publish(TOPIC, 'still here');
+  await pass(100);
+  expect([state(live), seen]).toEqual(['open', ['still here']]);
+  server.down = false;
+  await pass(30_000);
+  expect([server.opened, server.sockets.size]).toEqual([2, 1]);
+});
+
+test('session-ended ends it: no further try, and what waits is told', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  shown(live, TOPIC);
+  await pass(100);
+  server.loses = (frame) => frame.type === 'ack';
+  const waiting = expect(live.publish(TOPIC, 1)).rejects.toMatchObject({ slug: 'session-ended' });
+  await pass(100);
+  server.tell({
+    type: 'error',
+    problem: { type: '/problems/session-ended', title: 'Session ended', status: 401 },
+  });
+  await pass(20);
+  server.cut();
+  await pass(120_000, 100);
+  await waiting;
+  expect([state(live), server.opened, live.status.getSnapshot().problem?.slug]).toEqual([
+    'ended',
+    1,
+    'session-ended',
+  ]);
+});
+
+test('a ticket that is refused because the session is over ends it', async () => {
+  const server = new FakeServer();
+  const gone = new Problem({ type: '/problems/session-expired', title: 'Expired', status: 404 });
+  const live = page(server, { ticket: () => Promise.reject(gone) });
+  live.connect();
+  await pass(100);
+  expect(live.status.getSnapshot()).toMatchObject({ state: 'ended', problem: gone });
+});
+
+test('a ticket that is refused for a while is asked for again, not before Retry-After', async () => {
+  const server = new FakeServer();
+  const busy = new Problem({ type: '/problems/rate-limited', status: 429 }, 429, 10);
+  const ticket = vi.fn(() => Promise.reject<string>(busy));
+  const live = page(server, { ticket });
+  live.connect();
+  await pass(9_900);
+  expect([ticket.mock.calls.length, state(live)]).toEqual([1, 'waiting']);
+  ticket.mockImplementation(server.ticket);
+  await pass(500);
+  expect(state(live)).toBe('open');
+});
+
+test('frames that are none are counted and change nothing', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  await pass(100);
+  for (const socket of server.sockets) {
+    for (const data of [
+      '{',
+      '7',
+      '{"type":"message"}',
+      '{"message":"Internal server error","connectionId":"x"}',
+      'null',
+    ]) {
+      socket.onmessage?.({ data } as never);
+    }
+  }
+  server.publish(TOPIC, 1);
+  await pass(500);
+  expect([seen, live.metrics.getSnapshot().errors, state(live)]).toEqual([[1], 5, 'open']);
+});
+
+test('a topic that is refused says so, and the others go on', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  const problems: string[] = [];
+  const take = FakeServer.prototype.take;
+  vi.spyOn(server, 'take').mockImplementation((socket, text) => {
+    const { type, id, topic } = JSON.parse(text);
+    if (type !== 'subscribe' || topic === TOPIC) return take.call(server, socket, text);
+    socket.deliver({ type: 'error', id, problem: { type: '/problems/forbidden', status: 403 } });
+  });
+  shown(live, 'session:other', { onError: (problem: Problem) => problems.push(problem.slug) });
+  await pass(100);
+  server.publish(TOPIC, 1);
+  await pass(100);
+  expect([problems, seen]).toEqual([['forbidden'], [1]]);
+});
+
+test('presence: who is there, who comes and who leaves', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const there: string[][] = [];
+  const take = FakeServer.prototype.take;
+  const member = (name: string) => ({ member: name, joinedAt: '2026-11-20T10:00:00.000Z' });
+  vi.spyOn(server, 'take').mockImplementation((socket, text) => {
+    const { type, id, topic, presence } = JSON.parse(text);
+    if (type !== 'subscribe') return take.call(server, socket, text);
+    const rest = { epoch: 'e', offset: 0, recovered: false, messages: [] };
+    socket.deliver({ type: 'subscribed', id, topic, ...rest, presence: presence ? [member('a')] : [] });
+  });
+  live.subscribe(TOPIC, () => {}, {
+    presence: true,
+    onPresence: (all) => there.push(all.map((each) => each.member)),
+  });
+  await pass(100);
+  server.tell({ type: 'presence', topic: TOPIC, joined: [member('b')], left: [] });
+  await pass(100);
+  server.tell({ type: 'presence', topic: TOPIC, joined: [], left: [member('a')] });
+  await pass(100);
+  expect(there).toEqual([['a'], ['a', 'b'], ['b']]);
+});
+
+test('a handler that throws keeps nobody else from the message', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const faults: unknown[] = [];
+  const own = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.once('uncaughtException', (error) => faults.push(error.message));
+  live.subscribe(TOPIC, () => {
+    throw new Error('the page is at fault');
+  });
+  const seen = shown(live, TOPIC);
+  await pass(100);
+  server.publish(TOPIC, 1);
+  await pass(100);
+  for (const listener of own) process.on('uncaughtException', listener);
+  expect([seen, faults]).toEqual([[1], ['the page is at fault']]);
+});
+
+test('unsubscribe: nothing is shown any more, and the server is told with the last one', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const first = live.subscribe(TOPIC, () => {});
+  const seen: unknown[] = [];
+  const second = live.subscribe(TOPIC, ({ data }) => seen.push(data));
+  await pass(100);
+  second.unsubscribe();
+  server.publish(TOPIC, 1);
+  await pass(100);
+  expect([seen, server.received.some((frame) => frame.type === 'unsubscribe')]).toEqual([[], false]);
+  first.unsubscribe();
+  await pass(100);
+  expect(server.received.at(-1)).toMatchObject({ type: 'unsubscribe', topic: TOPIC });
+});
+
+test('close: the socket goes, and nothing is tried again', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  shown(live, TOPIC);
+  await pass(100);
+  live.close();
+  await pass(60_000, 100);
+  expect([state(live), server.sockets.size, server.opened]).toEqual(['ended', 0, 1]);
+});
+
+test('a snapshot is the same object until something changes', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  live.connect();
+  await pass(1_000);
+  const before = [live.status.getSnapshot(), live.outbox.getSnapshot()];
+  await pass(10_000, 100);
+  expect(
+    [live.status.getSnapshot(), live.outbox.getSnapshot()].map((each, index) => each === before[index]),
+  ).toEqual([true, true]);
+});

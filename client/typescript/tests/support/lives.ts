@@ -1,0 +1,32 @@
+/** Live connections for tests: of one page, or of a tab. */
+
+import { createLive } from '../../src/index.ts';
+import type { Environment, Json, Live, LiveOptions } from '../../src/types.ts';
+import type { FakeTab } from './browser.ts';
+import type { FakeServer } from './server.ts';
+
+let count = 0;
+
+/** A page of its own, whose random numbers are all one half. */
+export function page(server: FakeServer, options: Partial<LiveOptions> = {}): Live {
+  const environment: Partial<Environment> = {
+    WebSocket: server.WebSocket(),
+    random: () => 0.5,
+    id: () => `id${++count}`,
+    ...options.environment,
+  };
+  return createLive({ url: 'wss://test', ticket: server.ticket, durable: false, ...options, environment });
+}
+
+export function inTab(tab: FakeTab, server: FakeServer, options: Partial<LiveOptions> = {}): Live {
+  const ticket = () => (tab.alive ? server.ticket() : new Promise<string>(() => {}));
+  const environment = { ...tab.environment, random: () => 0.5 };
+  return createLive({ url: 'wss://test', ticket, durable: false, ...options, environment });
+}
+
+/** What a subscription shows, as it grows. */
+export function shown(live: Live, topic: string, options = {}): Json[] {
+  const seen: Json[] = [];
+  live.subscribe(topic, ({ data }) => seen.push(data), options);
+  return seen;
+}
