@@ -5,6 +5,7 @@ from typing import Annotated
 from tessera.errors import ContentTooLarge, ScopeMissing, ServiceOnly, SessionExists, TokenInvalid, TooManyRequests
 from tessera.http import credentials
 from tessera.http.api import Api
+from tessera.http.body import LARGE_BYTES
 from tessera.http.depends import ExchangeDep
 from tessera.http.limits import creations
 from tessera.model.bodies import CreateSession
@@ -24,6 +25,7 @@ app = Api(
     public=True,
     needs_keys=True,
     limit=creations,
+    max_bytes=LARGE_BYTES,
     raises=(TokenInvalid, ServiceOnly, ScopeMissing, SessionExists, ContentTooLarge, TooManyRequests),
 )
 

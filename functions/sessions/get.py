@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from tessera.errors import SessionExpired, SessionNotFound
+from tessera.errors import ContentTooLarge, SessionExpired, SessionNotFound
 from tessera.http.access import etag
 from tessera.http.answers import JSON
 from tessera.http.api import Api
@@ -23,7 +23,7 @@ PARTS: Mapping[str, Callable[[Graph, Record], Any]] = {
     "activity": lambda graph, record: graph.activity.of(record.id),
 }
 
-app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
+app = Api("sessions.get", raises=(SessionNotFound, SessionExpired, ContentTooLarge))
 
 Include = Annotated[list[Part] | None, Query(description="Parts to add, separated by commas.")]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 type Json = dict[str, Any]
 
-SESSION_SCHEMAS = ("Session", "SessionWithParts", "SessionWithTokens")
-"""Schemas of the answers that carry a session, and its version as ETag."""
+VERSIONED = ("Session", "SessionWithParts", "SessionWithTokens", "DataBucket")
+"""Schemas of the answers that carry what has a version, and it as ETag."""
 
 _COOKIE_SCHEMAS = ("SessionWithTokens", "Tokens")
 _LIMITS = ("RateLimit", "RateLimit-Policy")
@@ -19,7 +19,7 @@ HEADERS: dict[str, Json] = {
     "Cache-Control": _header("no-store, but for what is public and the same for all.", example="no-store"),
     "X-Correlation-Id": _header("The one that was sent, or the gateway's own."),
     "Server-Timing": _header("The tiers that answered, and how long each took.", example="L2;dur=3.2"),
-    "ETag": _header("The version of the session, for If-Match.", example='"3"'),
+    "ETag": _header("The version of the session, or of the bucket; for If-Match.", example='"3"'),
     "Location": _header("The path of the session."),
     "Set-Cookie": _header("`__Host-tessera`: HttpOnly, Secure, SameSite=Lax, encrypted."),
     "Idempotency-Replayed": _header("`true` on an answer that was given before.", example="true"),
@@ -36,9 +36,17 @@ PARAMETERS: dict[str, Json] = {
         "name": "If-Match",
         "in": "header",
         "required": False,
-        "description": "The ETag that the session must have; another one is answered with 412.",
+        "description": "The ETag that the session, or the bucket, must have; another one is answered with 412.",
         "schema": {"type": "string"},
         "example": '"3"',
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "`*`: only where there is nothing yet; otherwise the answer is 412.",
+        "schema": {"type": "string"},
+        "example": "*",
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -74,7 +82,7 @@ SECURITY_SCHEMES: dict[str, Json] = {
 def of_success(schema: str | None, *, limited: bool, idempotent: bool) -> Json:
     """Return the headers of an answer that is no problem; `schema` is the name of its body's."""
     return _references(
-        *(["ETag"] if schema in SESSION_SCHEMAS else []),
+        *(["ETag"] if schema in VERSIONED else []),
         *(["Location"] if schema == "SessionWithTokens" else []),
         *(["Set-Cookie"] if schema in _COOKIE_SCHEMAS else []),
         *(["Idempotency-Replayed"] if idempotent else []),

@@ -8,7 +8,7 @@ from local.openapi import headers, problems
 from local.openapi.handlers import Handler
 from local.openapi.problems import Problems
 from local.openapi.tidy import plain, references, untitled
-from tessera.errors import CrossSiteRequest, PreconditionFailed, ScopeMissing, TooManyRequests
+from tessera.errors import CrossSiteRequest, PreconditionFailed, ScopeMissing, TooManyBuckets, TooManyRequests
 
 type Json = dict[str, Any]
 
@@ -73,6 +73,7 @@ def _security(method: str, handler: Handler) -> list[Json]:
 
 def _parameters(method: str, raised: Problems) -> list[Json]:
     names = ["IfMatch"] if PreconditionFailed in raised else []
+    names += ["IfNoneMatch"] if TooManyBuckets in raised else []  # what may make something new
     names += ["IdempotencyKey"] if method == "post" else []
     return [{"$ref": f"#/components/parameters/{name}"} for name in names]
 

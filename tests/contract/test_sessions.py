@@ -122,11 +122,12 @@ def test_of_many_creations_of_one_id_one_wins(sessions: Sessions) -> None:
 
 
 def test_what_would_be_too_large_is_refused_whole(sessions: Sessions, everything: Everything) -> None:
-    large = {"text": "x" * 300_000}
+    large = {"text": "x" * 1_000_000}
     made = session(data={"large": large})
-    with pytest.raises(ContentTooLarge):
-        sessions.create(made, {"small": {}, "large": large})
-    assert everything(partition(made.id)) == set()
+    for record, data in ((made, {"small": {}, "large": large}), (session(metadata={"text": "x" * 300_000}), {})):
+        with pytest.raises(ContentTooLarge):
+            sessions.create(record, data)
+        assert everything(partition(record.id)) == set()
 
 
 # --- reading -----------------------------------------------------------------------------------------

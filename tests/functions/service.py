@@ -277,6 +277,8 @@ def owners_body(name: str) -> Any:
         "sessions/update": {"email": "b@example.com"},
         "sessions/extend": {},
         "tokens/revoke": {"scope": "this"},
+        "data/save": {"name": "Ada"},
+        "data/patch": {"name": "Ada"},
         "conversations/append": {"messages": [{"role": "user", "content": "Hello"}]},
         "activity/cart": {"cartId": "cart-1"},
         "activity/views": {"views": [{"productId": "p-1"}]},
@@ -301,5 +303,5 @@ def _take_route(request: dict[str, Any], route: str) -> None:
 
 def _name_session(request: dict[str, Any], session_id: str) -> None:
     path = request["rawPath"].replace(UNKNOWN, session_id)
-    request |= {"rawPath": path, "pathParameters": {"sessionId": session_id}}
+    request |= {"rawPath": path, "pathParameters": request.get("pathParameters", {}) | {"sessionId": session_id}}
     request["requestContext"]["http"]["path"] = path

@@ -20,6 +20,10 @@ SCOPES = {
     "sessions/login": "sessions:write",
     "sessions/create": "sessions:write",
     "tokens/revoke": "sessions:read",
+    "data/save": "sessions:write",
+    "data/load": "sessions:read",
+    "data/patch": "sessions:write",
+    "data/remove": "sessions:write",
     "conversations/append": "sessions:write",
     "conversations/read": "sessions:read",
     "conversations/clear": "sessions:write",
@@ -126,6 +130,7 @@ def test_to_a_service_unknown_and_malformed_ids_are_not_found(service: Service, 
 @pytest.mark.parametrize("form", ["id", "me", "alias"])
 def test_a_session_reaches_itself(service: Service, name: str, form: str) -> None:
     owner, alias = _with_alias(service)
+    service.call("data/save", owner.id, token=owner.token, body={})  # the bucket that the samples are about
     asked = {"id": owner.id, "me": "me", "alias": alias}[form]
     answer = service.call(name, asked, token=owner.token, body=owners_body(name))
     assert answer.status in (200, 201, 204), answer.text

@@ -11,7 +11,7 @@ from tests.functions.operations import ON_A_SESSION, WITH_BODY
 from tests.functions.service import Answer, Owner, Service
 
 OPTIONAL = ["sessions/create", "sessions/extend", "tokens/refresh"]
-LARGE = {"conversations/append": LARGE_BYTES}
+LARGE = dict.fromkeys(("sessions/create", "data/save", "data/patch", "conversations/append"), LARGE_BYTES)
 
 
 @pytest.fixture

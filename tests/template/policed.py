@@ -8,7 +8,7 @@ from typing import Any
 from tessera.model.changes import Change, Clause
 from tessera.stores.bucket import Bucket
 from tessera.stores.facts import Fact, Facts
-from tessera.stores.table import Index, Item, Key, Page, Put, Table, Update, Write
+from tessera.stores.table import Delete, Index, Item, Key, Page, Put, Table, Update, Write
 from tests.template.reading import Function, Json
 
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
@@ -83,7 +83,7 @@ class PolicedTable:
 
     def transact(self, writes: Sequence[Write]) -> None:
         """One statement must allow a verb for all of it: IAM may see the partitions of a request together."""
-        for kind, verb in ((Put, "PutItem"), (Update, "UpdateItem")):
+        for kind, verb in ((Put, "PutItem"), (Update, "UpdateItem"), (Delete, "DeleteItem")):
             if any(isinstance(write, kind) for write in writes):
                 self._require(verb, [write.key.pk for write in writes])
         self._table.transact(writes)

@@ -16,6 +16,8 @@ type Scenario = Callable[[World], object]
 HELLO = {"messageId": "hello", "role": "user", "content": "Which size is the blue one?"}
 LARGE = {"messageId": "large", "role": "user", "content": "x" * 400_000}
 """Too large for an item."""
+LARGE_DATA = {"drawing": "x" * 400_000}
+"""Same."""
 
 
 def _on_a_session(name: str, body: Json = None) -> Scenario:
@@ -48,12 +50,37 @@ def _talk(world: World, customer_id: str | None = None) -> Made:
 def _create(world: World) -> None:
     """The second time the answer was lost, so that the session is there already."""
     for _ in range(2):
-        world.call("sessions/create", Caller(), {"kind": "form"}, key="the same")
+        world.call("sessions/create", Caller(), {"kind": "form", "data": {"plan": LARGE_DATA}}, key="the same")
+
+
+def _get(world: World) -> None:
+    made = _talk(world)
+    _draw(world, made)
+    world.call("sessions/get", SERVICE, query={"include": "data,messages,activity"}, sessionId=made.alias)
+
+
+def _draw(world: World, made: Made, data: Json = LARGE_DATA) -> None:
+    world.call("data/save", SERVICE, data, sessionId=made.alias, bucket="drawing")
+
+
+def _on_a_bucket(name: str, body: Json = None) -> Scenario:
+    """It was saved twice, and is too large for an item."""
+
+    def scenario(world: World) -> None:
+        made = world.create()
+        _draw(world, made, {})
+        _draw(world, made)
+        world.call(name, SERVICE, body, sessionId=made.alias, bucket="drawing")
+        if body is not None:
+            world.call(name, SERVICE, body, sessionId=made.alias, bucket="another")
+
+    return scenario
 
 
 def _delete(world: World) -> None:
     """A session reads itself before it goes, a service need not. One is purged; for the last, S3 is down."""
     one, other, third, last = _talk(world), _talk(world), _archived_halfway(world), _talk(world)
+    _draw(world, one)
     world.call("sessions/delete", one.caller, sessionId=one.id)
     world.call("sessions/delete", SERVICE, sessionId=other.alias, query={"purge": "true"})
     world.call("sessions/delete", SERVICE, sessionId=third.alias)
@@ -166,7 +193,7 @@ def _record(world: World) -> None:
 
 def _cleanup(world: World) -> None:
     """Of four sessions three have expired with conversations in different states, one was extended in time."""
-    _talk(world)
+    _draw(world, _talk(world))
     _purged_halfway(world)
     _archived_halfway(world)
     living = world.create()
@@ -189,7 +216,7 @@ def _compact(world: World) -> None:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "sessions/create": _create,
-    "sessions/get": _on_a_conversation("sessions/get", query={"include": "data,messages,activity"}),
+    "sessions/get": _get,
     "sessions/list": lambda world: world.call("sessions/list", world.create("c1").caller),
     "sessions/update": _on_a_session("sessions/update", {"email": "a@example.com"}),
     "sessions/delete": _delete,
@@ -200,6 +227,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "tokens/refresh": _refresh,
     "tokens/revoke": _revoke,
     "tokens/keys": lambda world: world.call("tokens/keys", Caller()),
+    "data/save": _on_a_bucket("data/save", {"small": 1}),
+    "data/load": _on_a_bucket("data/load"),
+    "data/patch": _on_a_bucket("data/patch", {"more": "y" * 1_000}),
+    "data/remove": _on_a_bucket("data/remove"),
     "conversations/append": _append,
     "conversations/read": _on_a_conversation("conversations/read"),
     "conversations/clear": _on_a_conversation("conversations/clear"),

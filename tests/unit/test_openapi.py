@@ -22,6 +22,7 @@ PUBLIC = {"getHealth", "getKeys", "getOpenapi"}
 OPTIONAL = {"createSession", "refreshTokens"}
 IF_MATCH = {
     *["updateSession", "deleteSession", "extendSession", "loginSession"],
+    *["saveData", "patchData", "removeData"],
     *["appendMessages", "clearMessages", "popMessage"],
     *["setCart", "recordCartActions", "recordViews"],
 }
@@ -143,6 +144,7 @@ def test_headers_and_parameters_are_where_they_work(described: Json) -> None:
     for method, _, operation in _operations(described):
         parameters = [p["$ref"].rpartition("/")[2] for p in operation.get("parameters", ()) if "$ref" in p]
         wanted = ["IfMatch"] if operation["operationId"] in IF_MATCH else []
+        wanted += ["IfNoneMatch"] if operation["operationId"] in ("saveData", "patchData") else []
         assert parameters == wanted + (["IdempotencyKey"] if method == "post" else [])
     for status, answer in _answers(described):
         assert ("Retry-After" in answer["headers"]) or status not in (429, 503)

@@ -5,8 +5,8 @@ TesseraError
 │   ├── BadRequest           400 MalformedJson
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
-│   ├── NotFound             404 SessionNotFound · SessionExpired · InsightNotFound
-│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · IdempotencyInProgress · AnswerNotKept
+│   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound
+│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
 │   ├── UnsupportedMediaType 415
@@ -149,6 +149,12 @@ class SessionExpired(NotFound):
     slug, title = "session-expired", "The session has expired"
 
 
+class BucketNotFound(NotFound):
+    """The session has no bucket of this name, or none any more."""
+
+    slug, title = "bucket-not-found", "There is no such bucket"
+
+
 class InsightNotFound(NotFound):
     """No insight has this name."""
 
@@ -185,6 +191,22 @@ class IllegalMove(Conflict):
     slug, title = "illegal-move", "The flow cannot move this way"
 
 
+class EditConflict(Conflict):
+    """Fields that a three-way merge would change were changed otherwise since; nothing was written.
+
+    `conflicts` is a list of {pointer, base, yours, theirs}, null for a field that is not there; without `base`
+    where that is not known any more. `version` is the present one.
+    """
+
+    slug, title = "edit-conflict", "Others have changed the same fields"
+
+
+class TooManyBuckets(Conflict):
+    """The session has as many buckets as it may have; `limit` says how many."""
+
+    slug, title = "too-many-buckets", "The session has no room for another bucket"
+
+
 class IdempotencyInProgress(Conflict):
     """The first request with this Idempotency-Key has not been answered yet."""
 
@@ -198,9 +220,9 @@ class AnswerNotKept(Conflict):
 
 
 class PreconditionFailed(Problem):
-    """If-Match names another version; `version` is the present one."""
+    """If-Match or If-None-Match asks for another state; `version` is the present one, null where nothing is."""
 
-    status, slug, title = 412, "precondition-failed", "The session has another version"
+    status, slug, title = 412, "precondition-failed", "Another version is there"
 
 
 class ContentTooLarge(Problem):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tessera.stores.activity import Activities
     from tessera.stores.breaker import Breaker, Circuits, Policy
     from tessera.stores.conversations import Conversations
+    from tessera.stores.data import Data
     from tessera.stores.facts import Facts
     from tessera.stores.outbox import Outbox
     from tessera.tokens.access import AccessTokens
@@ -68,10 +69,18 @@ class Graph:
     @cached_property
     def sessions(self) -> SessionStore:
         """The session store, behind L1 if any kind wants that."""
-        sessions = Sessions(self.table, self.clock, self.settings.cleanup_shards, lambda: self.archiver)
+        shards = self.settings.cleanup_shards
+        sessions = Sessions(self.table, self.clock, shards, lambda: self.archiver, lambda: self.archive_bucket)
         if not any(kind.cache_seconds for kind in self.kinds.values()):
             return sessions
         return CachedSessions(sessions, self.kinds, self.clock, self.tiers)
+
+    @cached_property
+    def data(self) -> "Data":
+        """The buckets of sessions."""
+        from tessera.stores.data import Data  # noqa: PLC0415 - few functions have buckets
+
+        return Data(self.table, lambda: self.archive_bucket, self.clock)
 
     @cached_property
     def activity(self) -> "Activities":
@@ -116,7 +125,8 @@ class Graph:
     @cached_property
     def expiry(self) -> Expiry:
         """The clean-up's view of the table."""
-        return Expiry(self.table, self.settings.cleanup_shards, lambda: self.archiver)
+        shards = self.settings.cleanup_shards
+        return Expiry(self.table, shards, lambda: self.archiver, lambda: self.archive_bucket)
 
     @cached_property
     def conversations(self) -> "Conversations":

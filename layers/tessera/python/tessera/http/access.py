@@ -10,6 +10,9 @@ from tessera.model.record import Record
 from tessera.stores.session_store import Admit, Decision, SessionStore
 
 type Decide = Callable[[Record, Millis], Change]
+type Read = Callable[[Record], Record]
+"""Raises what keeps a caller from reading the session as it is in the record; returns it."""
+
 type DecideAll = Callable[[Record, Millis], Decision]
 
 
@@ -59,6 +62,16 @@ class Access:
         target = self.target(session_id, Scope.SESSIONS_WRITE)
         return _own(self.caller, lambda: use(target, self._admit))
 
+    def using_part[T](self, session_id: str, use: Callable[[str, Admit], T]) -> T:
+        """Have a store change a part that has versions of its own: If-Match is about these."""
+        target = self.target(session_id, Scope.SESSIONS_WRITE)
+        return _own(self.caller, lambda: use(target, self._let_in))
+
+    def reading_part[T](self, session_id: str, use: Callable[[str, Read], T]) -> T:
+        """Have a store read the session and a part of it at once; it asks before it shows anything."""
+        target = self.target(session_id, Scope.SESSIONS_READ)
+        return _own(self.caller, lambda: use(target, lambda record: self.caller.admit(record).live(self._clock())))
+
     @property
     def conditional(self) -> bool:
         """Whether the request has an If-Match."""
@@ -66,10 +79,14 @@ class Access:
 
     def _admit(self, record: Record) -> Admitted:
         """Let the caller change the live session, by If-Match in the version that was seen and no later one."""
-        now = self._clock()
-        self.caller.admit(record).live(now)
+        now, _ = self._let_in(record)
         self.check_version(record)
         return Admitted(now, (Clause(("version",), "is", record.session.version),) if self.conditional else ())
+
+    def _let_in(self, record: Record) -> Admitted:
+        now = self._clock()
+        self.caller.admit(record).live(now)
+        return Admitted(now)
 
     def delete(self, session_id: str, *, purge: bool = False) -> None:
         """Delete the session, with `purge` its archived conversations too; honours If-Match.
@@ -93,11 +110,24 @@ class Access:
 
     def check_version(self, record: Record) -> None:
         """Raise PreconditionFailed unless If-Match (RFC 9110, section 13.1.1) is absent or names the version."""
-        if self._if_match is None:
-            return
-        wanted = [tag.strip() for tag in self._if_match.split(",")]
-        if "*" not in wanted and etag(record) not in wanted:
-            raise PreconditionFailed(version=record.session.version)
+        check_if_match(self._if_match, record.session.version)
+
+
+def check_if_match(if_match: str | None, version: int | None) -> None:
+    """Raise PreconditionFailed unless If-Match is absent or names the version, None for what is not there."""
+    if if_match is not None and not _names(if_match, version):
+        raise PreconditionFailed(version=version)
+
+
+def check_if_none_match(if_none_match: str | None, version: int | None) -> None:
+    """Raise PreconditionFailed if If-None-Match (RFC 9110, section 13.1.2) is there and names the version."""
+    if if_none_match is not None and _names(if_none_match, version):
+        raise PreconditionFailed(version=version)
+
+
+def _names(tags: str, version: int | None) -> bool:
+    listed = [tag.strip() for tag in tags.split(",")]
+    return version is not None and ("*" in listed or version_tag(version) in listed)
 
 
 def _own[T](caller: Caller, use: Callable[[], T]) -> T:
@@ -112,4 +142,9 @@ def _own[T](caller: Caller, use: Callable[[], T]) -> T:
 
 def etag(record: Record) -> str:
     """Return the entity tag of a session: its version."""
-    return f'"{record.session.version}"'
+    return version_tag(record.session.version)
+
+
+def version_tag(version: int) -> str:
+    """Return a version as an entity tag (RFC 9110, section 8.8.3)."""
+    return f'"{version}"'

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tessera.errors import InternalError, Problem, Unavailable
 from tessera.http import body, origins, problems
-from tessera.http.access import Access
+from tessera.http.access import Access, check_if_match, check_if_none_match
 from tessera.http.limits import RateLimiter
 from tessera.model.caller import ME, Caller
 from tessera.model.ids import is_session_id
@@ -66,6 +66,11 @@ class Exchange:
     def access(self) -> Access:
         """What the caller may reach."""
         return Access(self.caller, self.graph.sessions, self.graph.clock, self.headers.get("if-match"))
+
+    def check_version(self, version: int | None) -> None:
+        """Raise PreconditionFailed where If-Match or If-None-Match asks for another one; None is of nothing."""
+        check_if_match(self.headers.get("if-match"), version)
+        check_if_none_match(self.headers.get("if-none-match"), version)
 
     def run(
         self, respond: "Callable[[Exchange], Answer]", *, public: bool, limiter: RateLimiter, max_bytes: int

@@ -9,7 +9,7 @@ from tessera.model.changes import Change, Clause
 from tessera.model.clock import SECOND, Millis
 from tessera.model.kinds import Flow, Kind
 from tessera.model.merge import merge_patch
-from tessera.model.record import Record, Refresh, ttl
+from tessera.model.record import DATA, Record, Refresh, ttl
 from tessera.model.session import Session, Validity
 from tessera.model.status import Status
 
@@ -65,7 +65,7 @@ def born(
         retention_seconds=kind.hot_retention_seconds,
         epoch=now,  # by the clock, so that a session made again under its old id owes nothing to old tokens
         refresh=refresh,
-        parts=("data",) if wanted.data else (),
+        parts=(DATA,) if wanted.data else (),
     )
 
 
@@ -149,5 +149,7 @@ def buried(record: Record, now: Millis) -> dict[str, Any]:
         absolute_expires_at=record.session.absolute_expires_at,
     )
     # It remembers its parts: the clean-up may crash before it has deleted them.
-    bare = replace(record, session=stone, refresh=None, claims={}, last_seq=0, spare_ids={}, buried=True)
+    bare = replace(
+        record, session=stone, refresh=None, claims={}, last_seq=0, spare_ids={}, data_mark=0, buried=True
+    )
     return bare.attributes()

@@ -8,6 +8,9 @@ from tessera.errors import PoisonedItem, SessionExpired
 from tessera.model.clock import SECOND, Millis
 from tessera.model.session import Session
 
+DATA = "data"
+"""The part of a session that its buckets are."""
+
 MESSAGES = "messages"
 """The part of a session that its conversations are."""
 
@@ -32,8 +35,9 @@ class Record:
     `epoch` grows at each revocation; a token of an earlier epoch is dead. `claims` go into access tokens.
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
     only where there are some. `last_seq` is the newest message of the open conversation; `spare_ids` says where
-    the messages are whose ids found no room in the transaction of their batch. `buried` marks a tombstone: all
-    that the clean-up leaves of an expired session.
+    the messages are whose ids found no room in the transaction of their batch. `data_mark` is the highest version
+    of any bucket that was removed or may expire: new buckets begin after it. `buried` marks a tombstone: all that
+    the clean-up leaves of an expired session.
     """
 
     session: Session
@@ -45,6 +49,7 @@ class Record:
     parts: tuple[str, ...] = ()
     last_seq: int = 0
     spare_ids: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    data_mark: int = 0
     buried: bool = False
 
     @property
@@ -80,6 +85,8 @@ class Record:
             hidden["lastSeq"] = self.last_seq
         if self.spare_ids:
             hidden["spareIds"] = dict(self.spare_ids)
+        if self.data_mark:
+            hidden["dataMark"] = self.data_mark
         if self.buried:
             hidden["buried"] = True
         if self.refresh:
@@ -100,6 +107,7 @@ class Record:
                 parts=tuple(attributes.get("parts", ())),
                 last_seq=_whole(attributes.get("lastSeq", 0)),
                 spare_ids=dict(attributes.get("spareIds", {})),
+                data_mark=_whole(attributes.get("dataMark", 0)),
                 buried="buried" in attributes,
             )
         except (KeyError, TypeError, ValueError) as error:

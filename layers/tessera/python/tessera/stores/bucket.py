@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Protocol
 
+from tessera.errors import Misconfigured
+
 
 class Bucket(Protocol):
     """What every bucket can do. Whatever was written is read and listed at once.
@@ -48,6 +50,11 @@ class Bucket(Protocol):
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete them all, in batches; those that are not there do not matter. After an error some are gone."""
         ...
+
+
+def no_bucket() -> Bucket:
+    """Stand for a bucket where nothing may be large enough to need one."""
+    raise Misconfigured("no bucket takes what is too large for an item")
 
 
 class MemoryBucket:

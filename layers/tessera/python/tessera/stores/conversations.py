@@ -1,11 +1,8 @@
 """The open conversation of a session: every write to it is one transaction, and the core is its sequencer."""
 
-import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from tessera.errors import Cancelled, Contended, ContentTooLarge, Problem, SessionNotFound, Stale, Unavailable
 from tessera.model.changes import Admitted, Change, Clause
@@ -14,23 +11,19 @@ from tessera.model.ids import new_conversation_id
 from tessera.model.kinds import Kind
 from tessera.model.messages import NewMessage
 from tessera.model.record import Record, ttl
-from tessera.model.session import Upsells
 from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
 from tessera.stores.heads import due, memory_of
 from tessera.stores.keys import HEAD, conversations, core_key, head_key, message_id_key, segment_key
-from tessera.stores.overflow import Overflow
-from tessera.stores.segments import appending, id_items, popping, roomy
+from tessera.stores.overflow import Overflow, overflow_prefix
+from tessera.stores.racing import TRIES, Patience, Remembered, bare
+from tessera.stores.segments import appending, fitted, id_items, popping, roomy
 from tessera.stores.session_store import Admit
 from tessera.stores.table import BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update
-
-TRIES = 60
-"""How often a decision is taken anew: within the seconds that a function has, pauses included."""
 
 REMEMBERED = 1_000
 """Cores that a container remembers, stripped of what a session may be filled with."""
 
-_LONGEST_PAUSE = 0.2  # seconds
 _UNKNOWN_KIND = Kind(idle_seconds=1, absolute_seconds=1)  # one that is not configured any more
 
 
@@ -49,8 +42,8 @@ class Conversations:
         shards: int,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._table, self._bucket, self._kinds, self._shards, self._sleep = table, bucket, kinds, shards, sleep
-        self._remembered: OrderedDict[str, Record] = OrderedDict()
+        self._table, self._bucket, self._kinds, self._shards = table, bucket, kinds, shards
+        self._remembered, self._patience = Remembered[str, Record](REMEMBERED), Patience(sleep)
 
     def append(
         self, session_id: str, wanted: Sequence[NewMessage], admit: Admit, *, exactly: bool = False
@@ -64,7 +57,7 @@ class Conversations:
             Contended: others came first at every try.
 
         """
-        overflow = Overflow(self._bucket, session_id)
+        overflow = Overflow(self._bucket, overflow_prefix(session_id))
         try:
             return self._appended(session_id, wanted, admit, overflow, exactly=exactly)
         except Unavailable:
@@ -76,7 +69,7 @@ class Conversations:
     def _appended(
         self, session_id: str, wanted: Sequence[NewMessage], admit: Admit, overflow: Overflow, *, exactly: bool
     ) -> Appending:
-        guess = None if exactly else self._remembered.pop(session_id, None)
+        guess = None if exactly else self._remembered.take(session_id)
         record = guess or self._core(session_id)
         known: dict[str, Place] = {}
         for attempt in range(TRIES):
@@ -98,13 +91,13 @@ class Conversations:
                     written = self._written(record, plan, allowed, overflow)
                 except Cancelled as cancelled:
                     record = self._after(cancelled, record, plan, known)
-                    self._pause(attempt)
+                    self._patience.pause(attempt)
                 except Contended:
                     overflow.doubt()
-                    self._pause(attempt + 1)
+                    self._patience.pause(attempt + 1)
                     record = self._core(session_id)
                 else:
-                    self._remember(written)
+                    self._remembered.put(written.id, bare(written))
                     return plan
         raise Contended
 
@@ -136,7 +129,7 @@ class Conversations:
             try:
                 self._table.transact(popping(record, allowed, head, segment, seq))
             except (Cancelled, Contended):
-                self._pause(attempt)
+                self._patience.pause(attempt)
             else:
                 return message and {**message, "seq": seq}
         raise Contended
@@ -159,7 +152,7 @@ class Conversations:
                     ]
                 )
             except (Cancelled, Contended):
-                self._pause(attempt)
+                self._patience.pause(attempt)
             else:
                 return
         raise Contended
@@ -181,7 +174,7 @@ class Conversations:
     def _written(self, record: Record, plan: Appending, allowed: Admitted, overflow: Overflow) -> Record:
         """Write the plan; return the core as it is now, as far as the plan knows."""
         kind = self._kinds.get(record.session.kind, _UNKNOWN_KIND)
-        core, puts = appending(record, plan, allowed, kind, overflow.fitted(plan.messages))
+        core, puts = appending(record, plan, allowed, kind, fitted(plan.messages, overflow))
         self._table.transact([core, *puts])
         assigned = {path[0]: value for path, value in core.change.assign.items()}
         return Record.of(record.attributes() | assigned)
@@ -242,19 +235,6 @@ class Conversations:
         last = segment_key(session_id, conversation_id, seq)
         found = list(self._table.query_between(first.pk, first.sk, last.sk, newest_first=True, limit=1))
         return found[0] if found and found[0]["messages"].get(str(seq)) is not None else None
-
-    def _remember(self, record: Record) -> None:
-        bare = record.session.model_copy(
-            update={"email": None, "customer": None, "products": None, "metadata": None, "upsells": Upsells()}
-        )
-        self._remembered[record.id] = replace(record, session=bare, claims={}, refresh=None)
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
-
-    def _pause(self, attempt: int) -> None:
-        """Let others go first, the longer the more of them there seem to be; who lost once goes on at once."""
-        longest = min(_LONGEST_PAUSE, 0.005 * 2**attempt) if attempt else 0
-        self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
 
 
 def _decided(

@@ -12,7 +12,7 @@ from tessera.errors import Cancelled, Contended, Stale, TesseraError, Throttled,
 from tessera.model.changes import Change, Clause
 from tessera.stores.attributes import decode_item, encode, encode_item
 from tessera.stores.expressions import Expressions
-from tessera.stores.table import Index, Item, Key, Page, Put, Write
+from tessera.stores.table import Delete, Index, Item, Key, Page, Put, Write
 from tessera.stores.tiers import L2, Tiers
 
 _GET_BATCH, _WRITE_BATCH = 100, 25
@@ -139,6 +139,8 @@ class DynamoTable:
         expressions = Expressions()
         if isinstance(write, Put):
             return {"Put": {"Item": encode_item(write.item), **self._condition(expressions, write.clauses)}}
+        if isinstance(write, Delete):
+            return {"Delete": {"Key": _encoded(write.key), **self._condition(expressions, write.clauses)}}
         what = {"Key": _encoded(write.key), **expressions.update(write.change)}
         return {"Update": what | self._condition(expressions, write.clauses)}
 

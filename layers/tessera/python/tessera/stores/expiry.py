@@ -17,6 +17,7 @@ from tessera.model.changes import Change, Clause, Path
 from tessera.model.clock import HOUR_SECONDS, SECOND, Millis
 from tessera.model.life import buried
 from tessera.model.record import Record
+from tessera.stores.bucket import Bucket, no_bucket
 from tessera.stores.keys import (
     CLEANUP,
     CORE,
@@ -29,11 +30,15 @@ from tessera.stores.keys import (
     partition,
     session_of,
 )
+from tessera.stores.overflow import data_prefix
 from tessera.stores.table import BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table
 
 HOUR: Millis = HOUR_SECONDS * SECOND
 _TRANSACTION = 100
 _PURGE = "purge"
+OBJECTS = "objects"
+"""On a marker: the session has, or had, buckets that were too large for the table."""
+
 _TO_BURY = (
     "id",
     "kind",
@@ -83,8 +88,14 @@ class Keeper(Protocol):
 class Expiry:
     """The clean-up's view of the table. `keeper` is asked for where there are conversations to keep."""
 
-    def __init__(self, table: Table, shards: int, keeper: Callable[[], Keeper] | None = None) -> None:
-        self._table, self.shards, self._keeper = table, shards, keeper
+    def __init__(
+        self,
+        table: Table,
+        shards: int,
+        keeper: Callable[[], Keeper] | None = None,
+        bucket: Callable[[], Bucket] = no_bucket,
+    ) -> None:
+        self._table, self.shards, self._keeper, self._bucket = table, shards, keeper, bucket
 
     def due(self, hour: int, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
         """Return a page of markers of that hour and shard whose time has come."""
@@ -98,7 +109,7 @@ class Expiry:
         """
         seen = {session_of(marker["pk"]): marker for marker in markers}
         keys = [key for i in seen for key in (core_key(i), child_key(i, MARKER))]
-        found = self._table.get_many(keys, only=(*_TO_BURY, "aliases", _PURGE))
+        found = self._table.get_many(keys, only=(*_TO_BURY, "aliases", OBJECTS, _PURGE))
         full_markers = [item for item in found if item["sk"] == MARKER]
         records, poisoned = _read(found)
         living = [record for record in records.values() if record.session.live(now)]
@@ -108,6 +119,7 @@ class Expiry:
         condemned = {session_of(marker["pk"]) for marker in full_markers if _PURGE in marker}
         unkept, unreadable = self._unkept(with_messages, condemned)
         poisoned |= unreadable
+        unkept |= self._with_objects([m for m in full_markers if session_of(m["pk"]) in ending - unkept])
         settled = ending - unkept - unreadable
         moved = sum(self._move(seen[record.id], record.session.expires_at) for record in living)
         for session_id in poisoned:
@@ -147,6 +159,14 @@ class Expiry:
             except Unavailable:
                 return failed | {*session_ids[place:]}, poisoned  # each of the others would wait for it as long
         return failed, poisoned
+
+    def _with_objects(self, markers: Sequence[Item]) -> set[str]:
+        """Take the objects of their buckets away; return the ids of all when S3 does not answer for now."""
+        try:
+            take_objects(self._bucket, markers)
+        except Unavailable:
+            return {session_of(marker["pk"]) for marker in markers if OBJECTS in marker}
+        return set()
 
     def _bury(self, records: Sequence[Record], now: Millis) -> "_Buried":
         count, lost = 0, set[str]()
@@ -221,6 +241,13 @@ def move_marker(
 
 def _place(session_id: str, at: Millis, shards: int) -> dict[Path, Any]:
     return {(BY_EXPIRY.pk,): _bucket(at // HOUR, shard_of(session_id, shards)), (BY_EXPIRY.sk,): at}
+
+
+def take_objects(bucket: Callable[[], Bucket], markers: Sequence[Item]) -> None:
+    """Delete what of these sessions' buckets was too large for the table; the markers say where there is any."""
+    for marker in markers:
+        if OBJECTS in marker:
+            bucket().delete_many(bucket().keys(data_prefix(session_of(marker["pk"]))))
 
 
 def shard_of(session_id: str, shards: int) -> int:

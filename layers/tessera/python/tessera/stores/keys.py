@@ -3,7 +3,9 @@
     pk                sk                   item
     SESSION#<id>      CORE                 the session (`Record.attributes`); after its expiry, a tombstone
     SESSION#<id>      EXPIRY               the marker by which the clean-up finds it; no TTL, it goes last
-    SESSION#<id>      DATA#<bucket>        {data, version, updatedAt}
+    SESSION#<id>      DATA#<bucket>        {data, version, updatedAt, expiresAt?}; where that is too large for an
+                                           item {overflow, overflowBytes} in place of data: a key in S3
+    SESSION#<id>      PAST#<bucket>#<slot>  {version, steps}: what leads back from that version of a bucket
     SESSION#<id>      MSG#<conversation>#<seq>   a segment: the messages of one append, from that seq on
     SESSION#<id>      MID#<messageId>      where the message with this id of a client is
     SESSION#<id>      ACT#<ulid>           {type: "cart", actions}: the cart actions of one request
@@ -31,6 +33,9 @@ MARKER = "EXPIRY"
 SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
 ACTIONS, VIEWS = "ACT#", "VIEWS"
+DATA, PAST = "DATA#", "PAST#"
+VERSIONS_BACK = 128
+"""How many versions of a bucket there are steps back from; the next one takes the slot of the oldest."""
 CART = "cart"
 """The type of an item of actions."""
 
@@ -70,6 +75,16 @@ def segment_key(session_id: str, conversation_id: str, seq: int) -> Key:
 def message_id_key(session_id: str, message_id: str) -> Key:
     """Return the key under which a client's message id is known."""
     return child_key(session_id, f"{MESSAGE_ID}{message_id}")
+
+
+def data_key(session_id: str, bucket: str) -> Key:
+    """Return the key of a bucket."""
+    return child_key(session_id, f"{DATA}{bucket}")
+
+
+def past_key(session_id: str, bucket: str, version: int) -> Key:
+    """Return the key of the steps back from that version of a bucket."""
+    return child_key(session_id, f"{PAST}{bucket}#{version % VERSIONS_BACK:03}")
 
 
 def conversations(session_id: str) -> str:

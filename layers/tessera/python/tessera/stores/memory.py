@@ -7,7 +7,7 @@ from typing import Any
 
 from tessera.errors import Cancelled, Misconfigured, Stale
 from tessera.model.changes import Change, Clause, Operator, Path, applied
-from tessera.stores.table import MAX_WRITES, Index, Item, Key, Page, Put, Update, Write
+from tessera.stores.table import MAX_WRITES, Delete, Index, Item, Key, Page, Put, Update, Write
 
 _MISSING: Any = object()
 
@@ -60,9 +60,11 @@ class MemoryTable:
             )
             if failed:
                 raise Cancelled(failed, {place: deepcopy(found[place]) for place in failed})
-            self._items.update(
-                {write.key: _written(item, write) for item, write in zip(found, writes, strict=True)}
-            )
+            for item, write in zip(found, writes, strict=True):
+                if isinstance(write, Delete):
+                    self._items.pop(write.key, None)
+                else:
+                    self._items[write.key] = _written(item, write)
 
     def query(self, pk: str, prefix: str = "", *, keys_only: bool = False) -> Iterable[Item]:
         """See Table."""
@@ -134,7 +136,7 @@ def _check(writes: Sequence[Write]) -> None:
         raise Misconfigured("no transaction that a table takes")
 
 
-def _written(found: Item | None, write: Write) -> Item:
+def _written(found: Item | None, write: Put | Update) -> Item:
     return deepcopy(write.item) if isinstance(write, Put) else _changed(found, write.key, write.change)
 
 

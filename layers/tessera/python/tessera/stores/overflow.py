@@ -1,70 +1,73 @@
-"""Contents that are too large for an item: they go to S3, with a pointer, and nobody sees the difference."""
+"""Values that are too large for an item: they go to S3, with a pointer, and nobody sees the difference."""
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from tessera.errors import Unavailable
-from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
-from tessera.stores.table import MAX_ITEM_BYTES
 
-_MOVED = ("content", "metadata")
+MOVED = ("content", "metadata")
+"""What of a message can be moved."""
+
 _POINTER = ("overflow", "overflowBytes")
 
 
 class Overflow:
-    """The contents of one append that are too large for an item: each goes to S3 once, however often we try."""
+    """The values of one write that are too large for an item: each goes to S3 once, however often we try."""
 
-    def __init__(self, bucket: Callable[[], Bucket], session_id: str) -> None:
-        self._bucket, self._session_id = bucket, session_id
+    def __init__(self, bucket: Callable[[], Bucket], prefix: str) -> None:
+        self._bucket, self._prefix = bucket, prefix
         self._keys: dict[bytes, str] = {}
         self._doubted = False
 
-    def fitted(self, messages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the messages as an item can hold them: the largest contents first become pointers."""
-        kept: dict[str, Any] = dict(messages)
-        sizes = {seq: size(message) for seq, message in messages.items()}
-        total = sum(sizes.values())
-        for seq in sorted(sizes, key=lambda seq: -sizes[seq]):
-            if total <= MAX_ITEM_BYTES:
-                break
-            kept[seq] = self._pointer(messages[seq])
-            total += size(kept[seq]) - sizes[seq]
-        return kept
-
-    def _pointer(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        # By its content: another try may give another message the same number, and with it the same id.
-        moved = {name: message[name] for name in _MOVED if name in message}
-        body = json.dumps(moved, ensure_ascii=False).encode()
+    def moved(self, value: Any) -> dict[str, Any]:
+        """Bring a JSON value to S3, unless it is there; return the pointer to it."""
+        body = json.dumps(value, ensure_ascii=False).encode()
         if body not in self._keys:
-            self._keys[body] = f"{overflow_prefix(self._session_id)}{secrets.token_hex(16)}"
+            self._keys[body] = f"{self._prefix}{secrets.token_hex(16)}"
             self._bucket().put(self._keys[body], body)
-        rest = {name: value for name, value in message.items() if name not in _MOVED}
-        return rest | {"overflow": self._keys[body], "overflowBytes": len(body)}
+        return {"overflow": self._keys[body], "overflowBytes": len(body)}
 
     def doubt(self) -> None:
         """Note that a try may have been written though it failed: what it points at must stay."""
         self._doubted = True
 
-    def discard(self) -> None:
-        """Delete what no message points at; what is left by a failure here, the bucket's lifecycle takes."""
-        if self._keys and not self._doubted:
-            with suppress(Unavailable):
-                self._bucket().delete_many(list(self._keys.values()))
+    def discard(self, but: Iterable[str] = ()) -> None:
+        """Delete what nothing points at, all `but` these keys; what a failure here leaves goes later."""
+        unused = set(self._keys.values()) - {*but}
+        if unused and not self._doubted:
+            drop(self._bucket, sorted(unused))
+
+
+def drop(bucket: Callable[[], Bucket], keys: Iterable[str]) -> None:
+    """Delete objects that nothing points at any more; what is left by a failure goes with all of its session."""
+    with suppress(Unavailable):
+        bucket().delete_many(list(keys))
 
 
 def resolved(message: Mapping[str, Any], bucket: Callable[[], Bucket]) -> dict[str, Any]:
     """Return a message with its content, wherever that lies."""
     if "overflow" not in message:
         return dict(message)
-    body = bucket().get(message["overflow"])
+    moved = fetched(message, bucket)
     rest = {name: value for name, value in message.items() if name not in _POINTER}
-    return rest | (json.loads(body) if body is not None else {"content": None})
+    return rest | ({"content": None} if moved is None else moved)
+
+
+def fetched(pointer: Mapping[str, Any], bucket: Callable[[], Bucket]) -> Any:
+    """Return the value that a pointer leads to; None when it is not there any more."""
+    body = bucket().get(pointer["overflow"])
+    return None if body is None else json.loads(body)
 
 
 def overflow_prefix(session_id: str) -> str:
-    """Return where the contents of a session lie that were too large for an item."""
+    """Return where the contents of a session's messages lie that were too large for an item."""
     return f"overflow/{session_id}/"
+
+
+def data_prefix(session_id: str) -> str:
+    """Return where the buckets of a session lie that were too large for an item; they go with it."""
+    return f"data/{session_id}/"

@@ -1,6 +1,6 @@
 """What the writes of a conversation consist of: the segment, the ids, the head, and what they stand on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tessera.model.changes import Admitted, Change, Clause
@@ -8,9 +8,22 @@ from tessera.model.clock import DAY_SECONDS, SECOND, Millis
 from tessera.model.conversations import Appending, Place, popped, without
 from tessera.model.kinds import Kind
 from tessera.model.record import Record, ttl
+from tessera.stores.attributes import size
 from tessera.stores.heads import memory_of
 from tessera.stores.keys import core_key, head_key, message_id_key, segment_key
-from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_WRITES, PRESENT, Item, Key, Put, Update, Write
+from tessera.stores.overflow import MOVED, Overflow
+from tessera.stores.table import (
+    ABSENT,
+    BY_CUSTOMER,
+    MAX_ITEM_BYTES,
+    MAX_WRITES,
+    PRESENT,
+    Item,
+    Key,
+    Put,
+    Update,
+    Write,
+)
 
 _BROOM_SECONDS = 60 * DAY_SECONDS  # what no archive run has ended by then, TTL takes
 
@@ -36,6 +49,22 @@ def appending(
     customer = _customer_is(record) if plan.begins else ()
     core = Update(core_key(record.id), change | Change(clauses=(PRESENT, *allowed.clauses, *customer)))
     return core, [Put(item, (ABSENT,)) for item in (segment, *heads, *id_items(record.id, ids, last))]
+
+
+def fitted(messages: Mapping[str, Mapping[str, Any]], overflow: Overflow) -> dict[str, Any]:
+    """Return the messages as an item can hold them: the largest contents first become pointers."""
+    kept: dict[str, Any] = dict(messages)
+    sizes = {seq: size(message) for seq, message in messages.items()}
+    total = sum(sizes.values())
+    for seq in sorted(sizes, key=lambda seq: -sizes[seq]):
+        if total <= MAX_ITEM_BYTES:
+            break
+        # By its content: another try may give another message the same number, and with it the same id.
+        moved = {name: messages[seq][name] for name in MOVED if name in messages[seq]}
+        rest = {name: value for name, value in messages[seq].items() if name not in MOVED}
+        kept[seq] = rest | overflow.moved(moved)
+        total += size(kept[seq]) - sizes[seq]
+    return kept
 
 
 def _head(record: Record, plan: Appending, kind: Kind, now: Millis) -> Item:

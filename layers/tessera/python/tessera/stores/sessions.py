@@ -18,12 +18,25 @@ from tessera.errors import (
 )
 from tessera.model.changes import Change, Clause, Path, applied
 from tessera.model.clock import Clock
+from tessera.model.data import MAX_DATA_BYTES, Held, weight
 from tessera.model.ids import is_alias, is_session_id
 from tessera.model.record import Record, ttl
 from tessera.model.status import Status
 from tessera.stores.attributes import size
-from tessera.stores.expiry import Keeper, condemn, has_conversations, hasten, marker, move_marker, sweep
-from tessera.stores.keys import CORE, MARKER, alias_key, child_key, core_key, partition, session_of
+from tessera.stores.bucket import Bucket, no_bucket
+from tessera.stores.data_items import all_of, bucket_item, is_large, settled
+from tessera.stores.expiry import (
+    Keeper,
+    condemn,
+    has_conversations,
+    hasten,
+    marker,
+    move_marker,
+    sweep,
+    take_objects,
+)
+from tessera.stores.keys import CORE, DATA, MARKER, alias_key, child_key, core_key, partition, session_of
+from tessera.stores.overflow import Overflow, data_prefix
 from tessera.stores.session_store import Decision
 from tessera.stores.table import ABSENT, BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update, Write
 
@@ -38,29 +51,43 @@ class Sessions:
     """Implements `SessionStore` on any table."""
 
     def __init__(
-        self, table: Table, clock: Clock, shards: int, keeper: Callable[[], Keeper] | None = None
+        self,
+        table: Table,
+        clock: Clock,
+        shards: int,
+        keeper: Callable[[], Keeper] | None = None,
+        bucket: Callable[[], Bucket] = no_bucket,
     ) -> None:
         self._table, self._clock, self._shards, self._keeper = table, clock, shards, keeper
+        self._bucket = bucket
 
     def create(self, record: Record, data: Mapping[str, Any], aliases: Sequence[str] = ()) -> None:
         """See SessionStore."""
         last = ttl(record.session.absolute_expires_at, record.retention_seconds)
+        core = {**core_key(record.id)._asdict(), **record.attributes()}
+        born = marker(record, self._shards, aliases)
+        for part in (core, born):
+            _check_size(size(part))
+        for value in data.values():
+            if weight(value) > MAX_DATA_BYTES:
+                raise ContentTooLarge(limit=MAX_DATA_BYTES)
+        large, overflow = any(map(is_large, data.values())), Overflow(self._bucket, data_prefix(record.id))
+        if large:
+            # The marker alone, before the objects: the clean-up finds by it what a crash leaves. A session that
+            # has this id already keeps its marker.
+            born["objects"] = True
+            with suppress(Cancelled):
+                self._table.transact([Put(born, (ABSENT,))])
         at = record.session.created_at
-        items: list[Item] = [
-            {**core_key(record.id)._asdict(), **record.attributes()},
-            marker(record, self._shards, aliases),
-            *(
-                {**child_key(record.id, f"DATA#{bucket}")._asdict(), "data": value}
-                | {"version": 1, "updatedAt": at, "ttl": last}
-                for bucket, value in data.items()
-            ),
+        others = [
+            *(bucket_item(record, name, Held(value, 1, at), overflow) for name, value in data.items()),
             *({**alias_key(alias)._asdict(), "id": record.id, "ttl": last} for alias in aliases),
         ]
-        for item in items:
-            _check_size(size(item))
+        writes = [Put(born, () if large else (ABSENT,)), *(Put(item, (ABSENT,)) for item in others)]
         try:
-            self._table.transact([Put(item, (ABSENT,)) for item in items])
+            self._table.transact([Put(core, (ABSENT,)), *writes])
         except Cancelled as cancelled:
+            overflow.discard()
             raise SessionExists from cancelled
 
     def resolve(self, session_id: str) -> str:
@@ -138,8 +165,8 @@ class Sessions:
 
     def data(self, session_id: str) -> dict[str, Any]:
         """See SessionStore."""
-        items = self._table.query(partition(session_id), "DATA#")
-        return {item["sk"].removeprefix("DATA#"): item["data"] for item in items}
+        pk = partition(session_id)
+        return settled(lambda: all_of(self._table.query(pk, DATA), self._clock(), self._bucket), pk)
 
     def of_customer(
         self, customer_id: str, limit: int, start: tuple[int, str] | None = None
@@ -175,18 +202,20 @@ class Sessions:
             existed = self._table.delete(core_key(session_id), clauses)
         except Stale as stale:
             raise PreconditionFailed(version=(stale.found or {}).get("version")) from stale
-        if self._keeper and has_conversations(self._table, session_id):
-            existed = existed or purge  # of a session that is gone, this is what there is to delete
-            keep = self._keeper().purge if purge else self._keeper().flush
-            try:
+        markers = self._table.get_many([child_key(session_id, MARKER)])
+        try:
+            if self._keeper and has_conversations(self._table, session_id):
+                existed = existed or purge  # of a session that is gone, this is what there is to delete
+                keep = self._keeper().purge if purge else self._keeper().flush
                 keep(session_id)
-            except (Unavailable, PoisonedItem):
-                # The clean-up goes on with it at once. Who wanted all of it gone must know that it is not yet.
-                move_marker(self._table, session_id, self._clock(), self._shards)
-                if purge:
-                    raise
-                return existed
-        sweep(self._table, self._table.get_many([child_key(session_id, MARKER)]), [session_id])
+            take_objects(self._bucket, markers)
+        except (Unavailable, PoisonedItem):
+            # The clean-up goes on with it at once. Who wanted all of it gone must know that it is not yet.
+            move_marker(self._table, session_id, self._clock(), self._shards)
+            if purge:
+                raise
+            return existed
+        sweep(self._table, markers, [session_id])
         return existed
 
     def _condemned(self, session_id: str, clauses: Sequence[Clause]) -> bool:

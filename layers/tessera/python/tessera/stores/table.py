@@ -61,7 +61,15 @@ class Update:
         return self.change.clauses
 
 
-type Write = Put | Update
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A deletion of one item as a part of a transaction, under conditions on it."""
+
+    key: Key
+    clauses: tuple[Clause, ...] = ()
+
+
+type Write = Put | Update | Delete
 """What a transaction consists of."""
 
 MAX_WRITES = 100
@@ -105,6 +113,8 @@ class Table(Protocol):
 
     def transact(self, writes: Sequence[Write]) -> None:
         """Write all (1 to `MAX_WRITES`, each to another item) or none. Updates do what `update` does.
+
+        Without PRESENT a deletion of what is not there does nothing.
 
         Raises:
             Cancelled: clauses do not hold; with the places of those writes and the items that are there.
