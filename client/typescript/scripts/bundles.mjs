@@ -8,6 +8,8 @@ const HERE = new URL('..', import.meta.url).pathname;
 export const ENTRIES = {
   index: 'src/index.ts',
   draft: 'src/draft/index.ts',
+  pool: 'src/pool/index.ts',
+  react: 'src/react/index.ts',
   compat: 'src/compat/index.ts',
   'service-worker': 'src/worker/page.ts',
   worker: 'src/worker/worker.ts',

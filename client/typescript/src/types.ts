@@ -86,6 +86,8 @@ export interface ConversationClient {
 export interface SessionClient {
   /** Id of the session; `me` while it is not known. */
   readonly id: string;
+  /** Speak of another session from now on: one that another tab has made; by default of the caller's own. */
+  use(id?: string): void;
   create(body?: CreateSession): Promise<Session>;
   get(include?: Part[]): Promise<SessionWithParts>;
   patch(patch: SessionPatch, options?: Condition): Promise<Session>;

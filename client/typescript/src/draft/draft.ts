@@ -218,6 +218,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     return alone(`tessera:draft:${bucket}`, async () => {
       const made = this.pending.recall<Base>('base');
       if (made !== null) {
+        this.client.use(made.sessionId);
         this.base = made;
         this.again = true;
         return;

@@ -38,6 +38,9 @@ export function createSessionClient(options: SessionOptions): SessionClient {
     get id() {
       return id;
     },
+    use(another = 'me') {
+      id = another;
+    },
     async create(body = {}) {
       const { session, tokens } = await call<{ session: Session; tokens: Tokens }>('POST', '/sessions', { body });
       http.take(tokens);

@@ -43,6 +43,7 @@ export class Service {
       get id() {
         return service.session?.id ?? 'me';
       },
+      use: () => undefined,
       create: (body?: CreateSession) => this.answer('create', () => this.begin(body ?? {})),
       get: () => this.answer(null, () => this.live()),
       patch: (patch: SessionPatch) => this.answer('patch', () => Object.assign(this.live(), patch)),
