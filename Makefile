@@ -162,7 +162,7 @@ node_modules/.stamp: package.json package-lock.json $(CLIENT)/package.json
 	@touch $@
 
 lock: | $(UV) ## renew the hashed requirement files from their .in files
-	@for file in layers/vendor/requirements layers/vendor/compaction $(patsubst %.in,%,$(wildcard requirements/*.in)); do \
+	@for file in layers/vendor/requirements layers/vendor/compaction layers/vendor/realtime $(patsubst %.in,%,$(wildcard requirements/*.in)); do \
 	  $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.13 --universal \
 	    --custom-compile-command "make lock" $$file.in -o $$file.txt; done
 

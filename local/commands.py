@@ -80,11 +80,11 @@ def container(_: Namespace) -> None:
 
 
 def env(_: Namespace) -> None:
-    """Print the running stack's address and admin token as shell variables."""
+    """Print the running stack's addresses and admin token as shell variables."""
     stack = Stack()
     stack.require_running()
     endpoints = Endpoints.read(stack.endpoints_file)
-    print(f"export TESSERA={endpoints.http} ADMIN={endpoints.admin_token}")
+    print(f"export TESSERA={endpoints.http} TESSERA_LIVE={endpoints.websocket} ADMIN={endpoints.admin_token}")
 
 
 def objects(arguments: Namespace) -> None:
@@ -139,6 +139,7 @@ def _up(stack: Stack) -> None:
     for note in stack.notes:
         print(f"note: {note}")
     print(f"HTTP API  {endpoints.http}")
+    print(f"sockets   {endpoints.websocket}")
     print(f"AWS       {endpoints.aws}  region {endpoints.region}, table {endpoints.table}")
     print(f"also in   {stack.endpoints_file}, with an admin token")
     print(f"ready after {time.perf_counter() - began:.1f} s; stop with `make down`")

@@ -45,7 +45,7 @@ def deploy(build: Build, clients: Clients, folder: Path, parameters: Mapping[str
     known = described(clients, STACK)
     if known.status in COMPLETE and known.outputs.get(_DIGEST) == version:
         return []
-    localised = _localised(build.template, stored, wanted)
+    localised = _localised(build.template, stored, wanted, str(clients.endpoint))
     localised.template.setdefault("Outputs", {})[_DIGEST] = {"Value": version}
     address = artifacts.put_text("template.json", json.dumps(localised.template))
     _apply(clients, address, {name: wanted[name] for name in wanted if name in localised.template["Parameters"]})
@@ -54,7 +54,9 @@ def deploy(build: Build, clients: Clients, folder: Path, parameters: Mapping[str
     return localised.notes
 
 
-def _localised(template: Path, artifacts: Mapping[str, Any], parameters: Mapping[str, str]) -> Localised:
+def _localised(
+    template: Path, artifacts: Mapping[str, Any], parameters: Mapping[str, str], engine: str
+) -> Localised:
     result = subprocess.run(
         [str(MINISTACK_PYTHON), str(_HERE / "translate.py"), str(template)],
         input=json.dumps({"artifacts": artifacts, "parameters": parameters}),
@@ -67,7 +69,7 @@ def _localised(template: Path, artifacts: Mapping[str, Any], parameters: Mapping
         raise Trouble(f"the SAM translator refuses the template:\n{result.stderr}")
     answer = json.loads(result.stdout)
     origins = parameters["AllowedOrigins"].split(",")
-    return localise(answer["template"], types=answer["types"], origins=origins)
+    return localise(answer["template"], types=answer["types"], origins=origins, engine=engine)
 
 
 def _apply(clients: Clients, template: str, parameters: Mapping[str, str]) -> None:

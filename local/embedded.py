@@ -9,17 +9,20 @@
   may have any port.
 - Lambda: after a restart streams are read from their beginning. MiniStack begins streams anew, but skips as many
   records of them as were read before.
+- WebSocket: the protocol that $connect answers is echoed. MiniStack echoes none, and browsers then refuse.
 """
 # pyright: basic, reportMissingImports=false
 # The imports of ministack exist in its environment only.
 
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from ministack.app import main
 from ministack.core import iam_actions
 from ministack.core.iam_actions import _safe_json_field
 from ministack.services import apigateway, athena, lambda_svc
-from ministack.services.apigateway import _cors_response_headers
+from ministack.services.apigateway import _cors_response_headers, _invoke_ws_lambda, handle_websocket
 from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
 from ministack.services.lambda_svc import load_persisted_state
 
@@ -66,9 +69,38 @@ def load_lambda(state: dict[str, Any]) -> None:
     load_persisted_state({**state, "dynamodb_stream_positions": {}})
 
 
+PROTOCOL: ContextVar[list[str]] = ContextVar("protocol")
+"""The protocol that the connection at hand was answered with, if any."""
+
+
+async def invoke_socket_function(*arguments: Any, **named: Any) -> dict[str, Any] | None:
+    """Invoke a route's function; note the protocol that it answers."""
+    answer = await _invoke_ws_lambda(*arguments, **named)
+    headers = (answer or {}).get("headers") or {}
+    PROTOCOL.get().extend(value for name, value in headers.items() if name.lower() == "sec-websocket-protocol")
+    return answer
+
+
+async def websocket(
+    scope: Any, receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]], *arguments: Any, **named: Any
+) -> None:
+    """Drive a connection; accept it with the protocol that was answered."""
+    protocol: list[str] = []
+    PROTOCOL.set(protocol)
+
+    async def send_with_protocol(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.accept" and protocol:
+            message = {**message, "subprotocol": protocol[0]}
+        await send(message)
+
+    await handle_websocket(scope, receive, send_with_protocol, *arguments, **named)
+
+
 if __name__ == "__main__":
     lambda_svc.load_persisted_state = load_lambda
-    apigateway._cors_response_headers = cors_response_headers  # noqa: SLF001 - MiniStack has no other place for it
+    apigateway._invoke_ws_lambda = invoke_socket_function  # noqa: SLF001 - MiniStack has no other place for it
+    apigateway.handle_websocket = websocket
+    apigateway._cors_response_headers = cors_response_headers  # noqa: SLF001 - same
     athena._run_duckdb = run_duckdb  # noqa: SLF001 - same
     athena._table_relation = table_relation  # noqa: SLF001 - same
     iam_actions._safe_json_field = safe_json_field  # noqa: SLF001 - same

@@ -13,10 +13,10 @@ _NAMES_HERE = {name: ours for ours, name in _NAMES.items()}
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Addresses of a deployed stack; `websocket` is null until there is a WebSocket API."""
+    """Addresses of a deployed stack."""
 
     http: str
-    websocket: str | None
+    websocket: str
     aws: str
     region: str
     table: str

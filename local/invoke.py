@@ -33,7 +33,11 @@ _INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 _DURATION = re.compile(r"INVOKE RTDONE\(.*duration: ([\d.]+)ms\)")
 _REPORT = "\nREPORT RequestId"
 LAYERS = ("TesseraLayer", "VendorLayer")
-MORE_LAYERS = {"lifecycle/compact": ("CompactionLayer",)}
+MORE_LAYERS = {
+    "lifecycle/compact": ("CompactionLayer",),
+    "realtime/fanout": ("RealtimeLayer",),
+    "realtime/sweep": ("RealtimeLayer",),
+}
 """What a function has beside `LAYERS`, as template.yaml says; a test compares."""
 
 

@@ -14,7 +14,7 @@ type Json = Any
 type Resource = dict[str, Json]
 type Template = dict[str, Json]
 
-HTTP_API_ID = "tessera"
+HTTP_API_ID, WEBSOCKET_API_ID = "tessera", "tessera-live"
 PATIENCE = 60
 """Seconds that a function has at least: a burst starts a process for each call at once, on a few cores."""
 _METHODS = {"get", "put", "post", "patch", "delete", "head", "options", "x-amazon-apigateway-any-method"}
@@ -31,17 +31,25 @@ class Localised:
     notes: list[str] = field(default_factory=list[str])
 
 
-def localise(template: Template, *, types: Collection[str], origins: Sequence[str]) -> Localised:
-    """Rewrite `template` for an engine that creates `types`; `origins` are allowed across origins."""
+def localise(template: Template, *, types: Collection[str], origins: Sequence[str], engine: str = "") -> Localised:
+    """Rewrite `template` for an engine that creates `types`; `origins` are allowed across origins.
+
+    `engine` is its address: sockets are called back there, and not under a host name of their own.
+    """
     result = Localised(deepcopy(template))
     resources: dict[str, Resource] = result.template["Resources"]
     for logical_id, api in [*_of_type(resources, "AWS::ApiGatewayV2::Api")]:
         if "Body" in api["Properties"]:
             resources |= _write_out(logical_id, api, origins)
+        elif api["Properties"].get("ProtocolType") == "WEBSOCKET":
+            api["Properties"]["Tags"] = {"ms-custom-id": WEBSOCKET_API_ID}
     for _, function in _of_type(resources, "AWS::Lambda::Function"):
         properties = function["Properties"]
         properties["Timeout"] = max(properties.get("Timeout", 3), PATIENCE)
-        properties.get("Environment", {}).get("Variables", {})["STORE_TIMEOUT_SECONDS"] = str(PATIENCE // 4)
+        variables = properties.get("Environment", {}).get("Variables", {})
+        variables["STORE_TIMEOUT_SECONDS"] = str(PATIENCE // 4)
+        if "CALLBACK_URL" in variables:
+            variables["CALLBACK_URL"] = f"{engine}{socket_path(resources)}"
     for _, stream in _of_type(resources, "AWS::Lambda::EventSourceMapping"):
         _give_up_sooner(stream["Properties"])
     _allow_plain_text(resources)
@@ -57,6 +65,15 @@ def localise(template: Template, *, types: Collection[str], origins: Sequence[st
     result.notes += [f"left out {', '.join(left_out[reason])}: {reason}" for reason in left_out]
     _forget_missing_dependencies(resources)
     return result
+
+
+def socket_path(resources: Mapping[str, Resource]) -> str:
+    """Return the path under which the engine has the WebSocket API of these resources."""
+    stages = dict(_of_type(resources, "AWS::ApiGatewayV2::Stage")).values()
+    (stage,) = (
+        found["Properties"]["StageName"] for found in stages if "$" not in found["Properties"]["StageName"]
+    )
+    return f"/_aws/execute-api/{WEBSOCKET_API_ID}/{stage}"
 
 
 def _of_type(resources: Mapping[str, Resource], kind: str) -> Iterator[tuple[str, Resource]]:

@@ -13,7 +13,7 @@ from local.deploy import STACK, deploy
 from local.deployed import Deployed, require
 from local.endpoints import Endpoints
 from local.engine import REGION, Engine
-from local.localise import HTTP_API_ID
+from local.localise import HTTP_API_ID, WEBSOCKET_API_ID
 from local.paths import STATE
 from local.trouble import Trouble
 
@@ -99,7 +99,7 @@ class Stack:
         deployed = self.deployed()
         return Endpoints(
             http=f"{self.engine.url}/_aws/execute-api/{HTTP_API_ID}",
-            websocket=None,
+            websocket=f"{self.engine.url.replace('http', 'ws', 1)}/_aws/execute-api/{WEBSOCKET_API_ID}/v1",
             aws=self.engine.url,
             region=REGION,
             table=deployed.outputs["TableName"],

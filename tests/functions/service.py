@@ -25,6 +25,7 @@ from tessera.tokens.cookie import NAME
 from tessera.wiring import Graph
 from tests.functions.documented import undocumented
 from tests.support.fakes import FakeClock, FakeSecret
+from tests.support.sockets import MemoryPosts
 
 ENVIRONMENT = {
     "TABLE_NAME": "tessera-test",
@@ -37,6 +38,7 @@ ENVIRONMENT = {
     "RATE_LIMITS": "off",
     "LOG_SALT": "salt",
     "METRICS_FLUSH_SECONDS": "0",
+    "REALTIME_TABLE": "tessera-test-realtime",
 }
 ORIGIN = "https://shop.example"
 CSRF = {"origin": ORIGIN, "x-tessera-csrf": "1"}
@@ -128,6 +130,8 @@ class Service:
     analytics_bucket: Bucket = field(default_factory=MemoryBucket)
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     query_engine: QueryEngine = field(default_factory=NoRows)
+    realtime_table: Table = field(default_factory=MemoryTable)
+    posts: MemoryPosts = field(default_factory=MemoryPosts)
 
     def __post_init__(self) -> None:
         self._handlers: dict[str, Any] = {}
@@ -147,8 +151,9 @@ class Service:
             clock=self.clock,
             client=self.client,
             open_bucket=lambda name: TimedStore(buckets[name], tiers, L3),
+            open_table=lambda _: self.realtime_table,
         )
-        graph.facts, graph.query_engine = self.facts, self.query_engine
+        graph.facts, graph.query_engine, graph.posts = self.facts, self.query_engine, self.posts
         graph.telemetry.log.logger_handler.stream = Console()
         return graph
 

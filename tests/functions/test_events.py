@@ -19,6 +19,7 @@ ANSWERS = {
     "tokens/refresh": 401,
     "tokens/revoke": 401,
     "tokens/keys": 200,
+    "tokens/ticket": 401,
     "operations/health": 200,
     "operations/metrics": 200,
     "operations/openapi": 200,

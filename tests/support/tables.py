@@ -1,4 +1,4 @@
-"""The table of template.yaml, made on any engine."""
+"""The tables of template.yaml, made on any engine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +12,17 @@ _TAKEN = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIn
 
 
 @cache
-def _definition() -> dict[str, Any]:
+def _definition(resource: str) -> dict[str, Any]:
     """Return what template.yaml says of keys and indexes, so that the tests run on what is deployed."""
-    ((_, table),) = parse(TEMPLATE.read_text()).of_type("AWS::DynamoDB::Table")
+    table = parse(TEMPLATE.read_text()).resources[resource]
     return {name: table["Properties"][name] for name in _TAKEN}
 
 
 @contextmanager
-def new_table(client: Any) -> Iterator[str]:
-    """Make a table; give its name; drop it at the end."""
+def new_table(client: Any, resource: str = "Table") -> Iterator[str]:
+    """Make a table as that resource is; give its name; drop it at the end."""
     name = f"tessera-{uuid4().hex}"
-    client.create_table(TableName=name, **_definition())
+    client.create_table(TableName=name, **_definition(resource))
     try:
         yield name
     finally:

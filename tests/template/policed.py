@@ -1,17 +1,19 @@
 """Stores and clients that refuse what a policy of template.yaml does not allow, as IAM would."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from tessera.model.changes import Change, Clause
+from tessera.realtime.delivery import Posted
 from tessera.stores.bucket import Bucket
 from tessera.stores.facts import Fact, Facts
 from tessera.stores.table import Delete, Index, Item, Key, Page, Put, Table, Update, Write
 from tests.template.reading import Function, Json
 
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+REALTIME = {"Fn::GetAtt": ["RealtimeTable", "Arn"]}
 KEYS = {"Ref": "Keys"}
 FACTS = {"Fn::GetAtt": ["Facts", "Arn"]}
 
@@ -65,8 +67,8 @@ class Policy:
 class PolicedTable:
     """Implements `Table` on another one, under a policy. Each verb asks for the action that it is in DynamoDB."""
 
-    def __init__(self, table: Table, policy: Policy) -> None:
-        self._table, self._policy = table, policy
+    def __init__(self, table: Table, policy: Policy, resource: Json = TABLE) -> None:
+        self._table, self._policy, self._resource = table, policy, resource
 
     def get(self, key: Key) -> Item | None:
         self._require("GetItem", [key.pk])
@@ -97,7 +99,9 @@ class PolicedTable:
         return self._table.query_between(pk, first, last, **how)
 
     def query_index(self, index: Index, pk: str, **how: Any) -> Page:
-        self._policy.require("dynamodb:Query", {"Fn::Sub": f"${{Table.Arn}}/index/{index.name}"})
+        self._policy.require(
+            "dynamodb:Query", {"Fn::Sub": f"${{{self._resource['Fn::GetAtt'][0]}.Arn}}/index/{index.name}"}
+        )
         return self._table.query_index(index, pk, **how)
 
     def delete(self, key: Key, clauses: Sequence[Clause] = ()) -> bool:
@@ -110,7 +114,7 @@ class PolicedTable:
         self._table.delete_many(keys)
 
     def _require(self, verb: str, partitions: Iterable[str]) -> None:
-        self._policy.require(f"dynamodb:{verb}", TABLE, partitions)
+        self._policy.require(f"dynamodb:{verb}", self._resource, partitions)
 
 
 class PolicedBucket:
@@ -149,6 +153,33 @@ class PolicedBucket:
 
     def _require(self, verb: str, key: str) -> None:
         self._policy.require(f"s3:{verb}", {"Fn::Sub": f"${{{self._name}.Arn}}/{key}"})
+
+
+class PolicedPosts:
+    """Implements `Posts` under a policy. The connections that are named `gone` are gone, `dead` take nothing."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def post(self, frames: Mapping[str, Sequence[bytes]]) -> Posted:
+        posted = Posted()
+        for connection_id, own in frames.items():
+            self._require("POST")
+            posted.gone |= {connection_id} & {"gone"}
+            posted.failed |= {connection_id} & {"dead"}
+            posted.sent += len(own)
+        return posted
+
+    def close(self, connection_ids: Iterable[str]) -> None:
+        for _ in connection_ids:
+            self._require("DELETE")
+
+    def _require(self, verb: str) -> None:
+        api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${WebSocketApi}"
+        self._policy.require(
+            "execute-api:ManageConnections",
+            {"Fn::Sub": f"{api}/${{WebSocketStage}}/{verb}/@connections/*"},
+        )
 
 
 class PolicedFacts:

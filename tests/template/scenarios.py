@@ -214,6 +214,64 @@ def _compact(world: World) -> None:
     assert world.invoke("lifecycle/compact", {})["rows"] == 6
 
 
+def _ticket(world: World, made: Made | None = None) -> str:
+    """A session asks by an id of another system; a service asks for itself."""
+    if made is None:
+        return world.call("tokens/ticket", SERVICE)["ticket"]
+    return world.call("tokens/ticket", made.caller, sessionId=made.alias)["ticket"]
+
+
+def _tickets(world: World) -> None:
+    assert _ticket(world)
+    assert _ticket(world, world.create())
+
+
+def _connect(world: World) -> None:
+    """One gets in; the session of the other has gone meanwhile."""
+    one, other = world.create(), world.create()
+    assert world.connect("one", _ticket(world, one))["statusCode"] == 200
+    ticket = _ticket(world, other)
+    world.call("sessions/delete", other.caller, sessionId=other.id)
+    assert world.connect("other", ticket)["statusCode"] == 401
+
+
+def _socket(world: World, name: str) -> None:
+    """Open a socket that subscribes to a topic and publishes there."""
+    assert world.connect(name, _ticket(world, world.create()))["statusCode"] == 200
+    answer = world.send(name, {"type": "subscribe", "id": 1, "topic": "app:lobby", "presence": True})
+    assert answer["type"] == "subscribed"
+    frame = {"type": "publish", "id": 2, "topic": "app:lobby", "messageId": name, "data": "x" * 20_000}
+    assert world.send(name, frame)["type"] == "ack"
+
+
+def _disconnect(world: World) -> None:
+    _socket(world, "one")
+    assert world.invoke("realtime/disconnect", {"requestContext": {"connectionId": "one"}}) == {"statusCode": 200}
+
+
+def _message(world: World) -> None:
+    """A ping after some time; a subscription with more to catch up than fits a frame, and its end."""
+    for name in ("one", "two", "three"):
+        _socket(world, name)
+    world.now += 30_000
+    assert world.send("one", {"type": "ping"}) == {"type": "pong"}
+    epoch = world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby"})["epoch"]
+    since = {"epoch": epoch, "offset": 0}
+    found = world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby", "since": since})
+    assert found["recovered"]
+    assert world.send("one", {"type": "unsubscribe", "id": 4, "topic": "app:lobby"})["type"] == "unsubscribed"
+
+
+def _fanout(world: World) -> None:
+    """Messages, work that was left, and connections that take nothing."""
+    for name in ("one", "gone", "dead"):
+        _socket(world, name)
+    epoch = world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby"})["epoch"]
+    world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby", "since": {"epoch": epoch, "offset": 0}})
+    for _ in range(2):
+        assert world.invoke("realtime/fanout", world.streamed("LOG#", "WORK#")) == {"batchItemFailures": []}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "sessions/create": _create,
     "sessions/get": _get,
@@ -231,6 +289,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "data/load": _on_a_bucket("data/load"),
     "data/patch": _on_a_bucket("data/patch", {"more": "y" * 1_000}),
     "data/remove": _on_a_bucket("data/remove"),
+    "tokens/ticket": _tickets,
     "conversations/append": _append,
     "conversations/read": _on_a_conversation("conversations/read"),
     "conversations/clear": _on_a_conversation("conversations/clear"),
@@ -240,6 +299,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "activity/cart": _set_and_fill_cart,
     "activity/views": _on_a_session("activity/views", {"views": [{"productId": "p-1"}]}),
     "activity/collect": _collect,
+    "realtime/connect": _connect,
+    "realtime/disconnect": _disconnect,
+    "realtime/message": _message,
+    "realtime/fanout": _fanout,
     "insights/record": _record,
     "insights/query": lambda world: world.call("insights/query", SERVICE, name="questions"),
     "lifecycle/cleanup": _cleanup,

@@ -11,7 +11,17 @@ from local.invoke import LAYERS, MORE_LAYERS
 from tests.template.reading import ROOT, TEMPLATE, Template, parse
 
 FILES = sorted((ROOT / "functions").glob("*/*.py"))
-CONTEXTS = ["sessions", "tokens", "data", "conversations", "activity", "insights", "lifecycle", "operations"]
+CONTEXTS = [
+    "sessions",
+    "tokens",
+    "data",
+    "conversations",
+    "activity",
+    "realtime",
+    "insights",
+    "lifecycle",
+    "operations",
+]
 MAY_IMPORT = {"tessera", "pydantic", "aws_lambda_powertools", *sys.stdlib_module_names}
 
 

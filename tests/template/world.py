@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,6 +14,7 @@ from tessera.insights.athena import Athena
 from tessera.model.caller import Caller, Scope
 from tessera.model.changes import Change
 from tessera.model.clock import system_clock
+from tessera.realtime.delivery import Delivery
 from tessera.settings import Settings
 from tessera.stores.attributes import encode_item
 from tessera.stores.bucket import Bucket, MemoryBucket
@@ -26,10 +28,12 @@ from tessera.tokens.keyring import new_ring
 from tessera.wiring import Graph
 from tests.template.policed import (
     KEYS,
+    REALTIME,
     PolicedAthena,
     PolicedBucket,
     PolicedClient,
     PolicedFacts,
+    PolicedPosts,
     PolicedTable,
     Policy,
 )
@@ -50,6 +54,8 @@ SETTINGS = Settings.of(
         "AUDIENCE": "tessera",
         "LOG_SALT": "salt",
         "CLEANUP_SHARDS": "2",
+        "REALTIME_TABLE": "RealtimeTable",
+        "HISTORY_MESSAGES": "10",
         "METRICS_FLUSH_SECONDS": "0",
     }
 )
@@ -71,6 +77,7 @@ class World:
 
     now: int = field(default_factory=system_clock)  # PyJWT knows no other
     table: Table = field(default_factory=MemoryTable)
+    realtime: Table = field(default_factory=MemoryTable)
     buckets: dict[str, Bucket] = field(
         default_factory=lambda: {name: MemoryBucket() for name in ("Archive", "Analytics")}
     )
@@ -104,7 +111,7 @@ class World:
     ) -> Json:
         """Call a function over HTTP, under a new Idempotency-Key by default; return its JSON."""
         routes = FUNCTIONS[name].events("HttpApi")
-        route = next(route for route in routes if method in (None, route["Method"]))
+        route = next(r for r in routes if method in (None, r["Method"]) and _named(r["Path"]) == path.keys())
         event = _http(route["Method"], route["Path"], caller, body, path)
         event["headers"]["idempotency-key"] = key or next(self.keys)
         event |= {"rawQueryString": urlencode(query or {}), "queryStringParameters": dict(query or {})}
@@ -146,6 +153,26 @@ class World:
         (core,) = self.table.query(partition(made.id), CORE)
         return {"Records": [_record("INSERT", core)]}
 
+    def connect(self, name: str, ticket: str) -> Json:
+        """Open a socket of that name."""
+        protocols = {"Sec-WebSocket-Protocol": f"tessera.v1, ticket.{ticket}"}
+        event = {"headers": protocols, "requestContext": {"connectionId": name}}
+        return self.invoke("realtime/connect", event)
+
+    def send(self, name: str, frame: Json) -> Json:
+        """Send a frame over a socket; return the answer."""
+        event = {"requestContext": {"connectionId": name}, "body": json.dumps(frame)}
+        return json.loads(self.invoke("realtime/message", event)["body"])
+
+    def streamed(self, *prefixes: str) -> Json:
+        """Return what the stream of the live table says of its items whose partition or sort key begins so."""
+        items = [
+            item
+            for item in _all(self.realtime)
+            if item["pk"].startswith(prefixes) or item["sk"].startswith(prefixes)
+        ]
+        return {"Records": [_record("INSERT", item) for item in items]}
+
     def _graph(self, policy: Policy) -> Graph:
         def fetch_keys(_fresh: bool) -> str:
             policy.require("secretsmanager:GetSecretValue", KEYS)
@@ -159,10 +186,23 @@ class World:
             clock=lambda: self.now,
             client=PolicedClient(policy),
             open_bucket=lambda name: PolicedBucket(self.buckets[name], name, policy),
+            open_table=lambda _: PolicedTable(self.realtime, policy, REALTIME),
         )
+        graph.posts = PolicedPosts(policy)
+        live = graph.connections, graph.topics, graph.realtime_table, graph.posts, graph.clock
+        graph.delivery = Delivery(*live, page=1)
         graph.facts = PolicedFacts(self.facts, policy)
         graph.query_engine = Athena(PolicedAthena(policy), "workgroup", "database", graph.tiers, graph.clock)
         return graph
+
+
+def _all(table: Table) -> list[Item]:
+    assert isinstance(table, MemoryTable)
+    return [*table._items.values()]
+
+
+def _named(path: str) -> set[str]:
+    return set(re.findall(r"{(\w+)}", path))
 
 
 def handler_of(function: Function) -> Any:

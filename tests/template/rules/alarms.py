@@ -52,6 +52,7 @@ BREAKS: Breaks = {
                 "ArchiveLagAlarm": "Tessera ArchiveLagSeconds",
                 "CompactionLagAlarm": "Tessera CompactionLagSeconds",
                 "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
+                "FanoutAlarm": "AWS/Lambda IteratorAge of RealtimeFanoutFunction",
                 "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",
             }.items()
         ),
@@ -80,4 +81,6 @@ def _metrics(alarm: Json) -> Iterable[str]:
             functions = [d["Value"]["Ref"] for d in metric["Dimensions"] if d["Name"] == "FunctionName"]
             yield " of ".join([f"{metric['Namespace']} {metric['MetricName']}", *functions])
     if "MetricName" in alarm:
-        yield f"{alarm['Namespace']} {alarm['MetricName']} {alarm.get('ExtendedStatistic', '')}".strip()
+        name = f"{alarm['Namespace']} {alarm['MetricName']} {alarm.get('ExtendedStatistic', '')}".strip()
+        functions = [d["Value"]["Ref"] for d in alarm.get("Dimensions", ()) if d["Name"] == "FunctionName"]
+        yield " of ".join([name, *functions])

@@ -9,9 +9,13 @@ from tests.template.reading import Function, Json, Template, strings
 
 _SUSPICIOUS = re.compile(r"SECRET|PASSWORD|TOKEN|PRIVATE|CREDENTIAL|API_?KEY", re.IGNORECASE)
 _KEY_MATERIAL = re.compile(r"-----BEGIN|AKIA[0-9A-Z]{16}|\beyJ[\w-]{8,}\.|[A-Fa-f0-9]{40,}|[\w+/]{48,}={0,2}")
-_TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+_TABLES = [{"Fn::GetAtt": [name, "Arn"]} for name in ("Table", "RealtimeTable")]
 _OBJECTS = re.compile(r"\$\{(Archive|Analytics)\.Arn\}(/\w+)+/\*")
-"""The objects under a prefix of one bucket: the one wildcard that resources may have."""
+"""The objects under a prefix of one bucket."""
+_CONNECTIONS = re.compile(
+    r"arn:\$\{AWS::Partition\}:execute-api:(\$\{\w+(::\w+)?\}[:/]){4}(POST|DELETE)/@connections/\*"
+)
+"""The connections of one API, under one method. These two are the wildcards that resources may have."""
 
 
 def functions_have_least_privilege(template: Template) -> list[str]:
@@ -106,10 +110,14 @@ def _excess(statement: Json) -> Iterable[str]:
         yield f"grants by exception in {sid}"
     if any("*" in action for action in _listed(statement.get("Action", "*"))):
         yield f"has a wildcard among the actions of {sid}"
-    if any("*" in part and not _OBJECTS.fullmatch(part) for part in strings(resources)):
+    if any("*" in part and not _may_be_wild(part) for part in strings(resources)):
         yield f"has a wildcard among the resources of {sid}"
-    if _TABLE in resources and not _partitions(statement):
+    if any(table in resources for table in _TABLES) and not _partitions(statement):
         yield f"names no partitions of the table in {sid}"
+
+
+def _may_be_wild(resource: str) -> bool:
+    return bool(_OBJECTS.fullmatch(resource) or _CONNECTIONS.fullmatch(resource))
 
 
 def _partitions(statement: Json) -> list[str]:

@@ -3,7 +3,7 @@
 TesseraError
 ├── Problem                      answered to the caller as application/problem+json (RFC 9457)
 │   ├── BadRequest           400 MalformedJson
-│   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked
+│   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked · SessionEnded
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
 │   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound
 │   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
@@ -99,6 +99,12 @@ class TokenRevoked(Unauthorized):
     """The token is of an earlier epoch, or its session is gone."""
 
     slug, title = "token-revoked", "The token was revoked"
+
+
+class SessionEnded(Unauthorized):
+    """The last frame of a socket: its session was logged out, deleted, or has expired."""
+
+    slug, title = "session-ended", "The session has ended"
 
 
 class Forbidden(Problem):

@@ -39,6 +39,13 @@ class Settings(BaseModel):
     bitrix24: Literal["on", "off"] = "off"
     athena_workgroup: str = ""
     glue_database: str = ""
+    realtime_table: str = ""
+    callback_url: str = ""
+    history_messages: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    history_seconds: Annotated[int, Field(ge=1)] = 86_400
+    app_topics: Annotated[tuple[str, ...], _list] = ("*",)
+    frames_per_minute: Annotated[int, Field(ge=1)] = 600
+    posts_per_second: Annotated[int, Field(ge=1)] = 1_000
 
     @staticmethod
     def of(environment: Mapping[str, str]) -> "Settings":

@@ -36,6 +36,9 @@ ARCHIVE_LAG = "ArchiveLagSeconds"
 COMPACTED = "MessagesCompacted"
 COMPACTION_LAG = "CompactionLagSeconds"
 CIRCUITS_OPENED = "CircuitsOpened"
+SOCKETS = "SocketsOpened"
+FRAMES = "FramesAnswered"
+POSTS = "FramesPosted"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -50,6 +53,9 @@ SERIES = {
     ARCHIVE_FAILURES: "tessera_archive_failures_total",
     COMPACTED: "tessera_messages_compacted_total",
     CIRCUITS_OPENED: "tessera_circuits_opened_total",
+    SOCKETS: "tessera_sockets_opened_total",
+    FRAMES: "tessera_frames_answered_total",
+    POSTS: "tessera_frames_posted_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 

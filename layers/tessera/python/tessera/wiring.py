@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from tessera.insights.insights import Insights
     from tessera.insights.results import QueryEngine
     from tessera.model.ulids import Ulids
+    from tessera.realtime.delivery import Delivery, Posts
+    from tessera.realtime.sockets import Sockets
     from tessera.stores.activity import Activities
     from tessera.stores.breaker import Breaker, Circuits, Policy
+    from tessera.stores.connections import Connections
     from tessera.stores.conversations import Conversations
     from tessera.stores.data import Data
     from tessera.stores.facts import Facts
     from tessera.stores.outbox import Outbox
+    from tessera.stores.topics import Topics
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
@@ -47,6 +51,10 @@ ATHENA_SECONDS = 5
 
 def _no_bucket(name: str) -> Bucket:
     raise Misconfigured(f"nothing here opens the bucket {name}")
+
+
+def _no_table(name: str) -> Table:
+    raise Misconfigured(f"nothing here opens the table {name}")
 
 
 @dataclass
@@ -60,6 +68,7 @@ class Graph:
     clock: Clock = system_clock
     client: Any = None
     open_bucket: Callable[[str], Bucket] = _no_bucket
+    open_table: Callable[[str], Table] = _no_table
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
@@ -173,6 +182,65 @@ class Graph:
         )
 
     @cached_property
+    def realtime_table(self) -> Table:
+        """Connections and topics, apart from the sessions."""
+        return self.open_table(self.settings.realtime_table)
+
+    @cached_property
+    def connections(self) -> "Connections":
+        """The live connections."""
+        from tessera.stores.connections import Connections  # noqa: PLC0415 - few functions have sockets
+
+        return Connections(self.realtime_table, self.clock)
+
+    @cached_property
+    def topics(self) -> "Topics":
+        """The topics that they subscribe to."""
+        from tessera.stores.topics import Topics, Window  # noqa: PLC0415 - same
+
+        window = Window(self.settings.history_messages, self.settings.history_seconds)
+        return Topics(self.realtime_table, self.clock, window)
+
+    @cached_property
+    def sockets(self) -> "Sockets":
+        """What answers frames."""
+        from tessera.realtime.pace import Pace  # noqa: PLC0415 - same
+        from tessera.realtime.sockets import Sockets  # noqa: PLC0415 - same
+
+        settings = self.settings
+        return Sockets(
+            self.connections,
+            self.topics,
+            self.realtime_table,
+            self.sessions,
+            self.clock,
+            apps=settings.app_topics,
+            pace=Pace(settings.frames_per_minute, self.clock) if settings.rate_limits == "on" else None,
+        )
+
+    @cached_property
+    def posts(self) -> "Posts":
+        """What posts to connections; tests put another one here. Only functions that carry aiohttp may ask."""
+        from botocore.session import get_session  # noqa: PLC0415 - tests build graphs without it
+
+        from tessera.realtime.posts import SocketPosts  # noqa: PLC0415 - see above
+
+        session = get_session()
+        found: Any = session.get_credentials()
+        region = str(session.get_config_variable("region"))
+        settings = self.settings
+        return SocketPosts(
+            settings.callback_url, region, found.get_frozen_credentials, self.clock, settings.posts_per_second
+        )
+
+    @cached_property
+    def delivery(self) -> "Delivery":
+        """What brings messages to subscribers."""
+        from tessera.realtime.delivery import Delivery  # noqa: PLC0415 - few functions deliver
+
+        return Delivery(self.connections, self.topics, self.realtime_table, self.posts, self.clock)
+
+    @cached_property
     def query_engine(self) -> "QueryEngine":
         """Where SQL over messages and facts runs; tests put another one here."""
         from tessera.insights.athena import Athena  # noqa: PLC0415 - one function asks
@@ -280,4 +348,5 @@ def on_lambda() -> Graph:
         fetch_keys=Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
         client=client,
         open_bucket=Buckets(tiers, settings.store_timeout_seconds).bucket,
+        open_table=lambda name: DynamoTable(client, name, tiers),
     )

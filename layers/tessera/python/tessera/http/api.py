@@ -39,6 +39,7 @@ class Api(APIGatewayHttpResolver):
         max_bytes: how large a body may be.
         raises: the problems that it may answer with, beyond those that every operation has; for OpenAPI.
         holder: who presents a credential in the request itself; for Idempotency-Key.
+        replays: whether an Idempotency-Key brings the first answer again; where it must not, it is not looked at.
 
     """
 
@@ -52,12 +53,14 @@ class Api(APIGatewayHttpResolver):
         max_bytes: int = body.MAX_BYTES,
         raises: Sequence[type[Problem]] = (),
         holder: Callable[[Exchange], Holder] = lambda _: Holder(),
+        replays: bool = True,
     ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - half typed there
             enable_validation=True, json_body_deserializer=body.parse, serializer=_JSON
         )
         self.operation, self.public, self.raises = operation, public, raises
         self._limit, self._max_bytes, self._holder = limit, max_bytes, holder
+        self.replays = replays
         self._limiter: RateLimiter | None = None
         self.exception_handler(Problem)(_answered)
         self.exception_handler(RequestValidationError)(self._invalid)
@@ -68,7 +71,7 @@ class Api(APIGatewayHttpResolver):
     def __call__(self, event: Event, context: Any) -> Answer:
         """Answer an HTTP event (payload 2.0)."""
         graph = self.container.graph()
-        exchange = Exchange(graph, self.operation, event, context, self._holder)
+        exchange = Exchange(graph, self.operation, event, context, self._holder, replays=self.replays)
         limiter = self._limiter or self._new_limiter(graph)
         return exchange.run(self._respond, public=self.public, limiter=limiter, max_bytes=self._max_bytes)
 

@@ -44,8 +44,11 @@ class Exchange:
         event: Event,
         context: Any,
         holder: "Callable[[Exchange], Holder]" = lambda _: Holder(),
+        *,
+        replays: bool = True,
     ) -> None:
         self.graph, self.operation, self.context, self._holder = graph, operation, context, holder
+        self._replays = replays
         sent: dict[str, str] = event.get("headers") or {}
         self.headers = {name.lower(): value for name, value in sent.items()}
         parameters: dict[str, str] = event.get("pathParameters") or {}
@@ -98,7 +101,7 @@ class Exchange:
             self.reply_headers |= limiter.check(who)
         self.event["body"] = body.read(self.event, self.headers.get("content-type", ""), max_bytes)
         self.event["isBase64Encoded"] = False
-        key = self.headers.get("idempotency-key") if self.method == "POST" else None
+        key = self.headers.get("idempotency-key") if self.method == "POST" and self._replays else None
         return respond(self) if key is None else self._once(key, respond)
 
     def _counted_as(self, limiter: RateLimiter) -> str:

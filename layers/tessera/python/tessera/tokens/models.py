@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tessera.model.bodies import Body
+from tessera.model.clock import Moment
 from tessera.model.session import Model, Session
 
 
@@ -41,3 +42,10 @@ class Revoked(Model):
     """How many sessions lost their tokens."""
 
     revoked: int
+
+
+class SocketTicket(Model):
+    """What opens one WebSocket connection, once, until then."""
+
+    ticket: str
+    expires_at: Moment

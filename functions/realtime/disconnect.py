@@ -1,0 +1,15 @@
+"""$disconnect: a socket has closed. AWS does its best to tell; the sweep finds what it did not."""
+
+from typing import Any
+
+from tessera.entry import Entry, Remaining
+from tessera.wiring import Graph
+
+
+def disconnect(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> dict[str, Any]:
+    """Forget the connection and its subscriptions."""
+    graph.sockets.close(event["requestContext"]["connectionId"])
+    return {"statusCode": 200}
+
+
+handler = Entry("realtime.disconnect", disconnect)

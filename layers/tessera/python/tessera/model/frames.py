@@ -1,0 +1,158 @@
+"""Frames: what a client sends over its socket, and what it is sent. JSON in camelCase, `type` says which."""
+
+import json
+from typing import Annotated, Any, Never
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from tessera.errors import ContentTooLarge, Invalid, MalformedJson, Problem
+from tessera.model.bodies import Body, Reference
+from tessera.model.clock import Millis, rfc3339
+from tessera.model.values import storable
+
+MAX_FRAME = 32 * 1024
+"""Bytes; API Gateway would cut a longer message into several frames."""
+
+MAX_DATA = 28 * 1024
+"""Bytes that the `data` of a message may have as JSON; the rest of a frame is for what stands around it."""
+
+PRIORITIES = 10
+
+type Frame = dict[str, Any]
+
+FrameId = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)] | int
+"""What a client calls its request; the answer repeats it."""
+
+TopicName = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(storable)]
+
+
+def _small(value: Any) -> Any:
+    try:
+        length = len(compact(value).encode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if length > MAX_DATA:
+        raise ValueError(f"at most {MAX_DATA} bytes of JSON")
+    return value
+
+
+class Since(Body):
+    """A place in a topic: everything after it is wanted."""
+
+    epoch: Annotated[str, Field(max_length=100)]
+    offset: Annotated[int, Field(ge=0, strict=True)]
+
+
+class Subscribe(Body):
+    """Begin to receive a topic."""
+
+    id: FrameId
+    topic: TopicName
+    since: Since | None = None
+    presence: bool = False
+
+
+class Unsubscribe(Body):
+    """Stop receiving a topic."""
+
+    id: FrameId
+    topic: TopicName
+
+
+class Publish(Body):
+    """Publish a message. `priority` 10 is urgent."""
+
+    id: FrameId
+    topic: TopicName
+    message_id: Reference
+    data: Annotated[Any, AfterValidator(_small)]
+    priority: Annotated[int, Field(ge=0, le=PRIORITIES, strict=True)] = 0
+
+
+class Ping(Body):
+    """Ask for a sign of life."""
+
+    id: FrameId | None = None
+
+
+type Request = Subscribe | Unsubscribe | Publish | Ping
+
+REQUESTS: dict[str, type[Subscribe] | type[Unsubscribe] | type[Publish] | type[Ping]] = {
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "publish": Publish,
+    "ping": Ping,
+}
+
+
+class Refused(Exception):
+    """A frame that is none: the problem, and the id that it had, if one could be read."""
+
+    def __init__(self, problem: Problem, frame_id: Any = None) -> None:
+        super().__init__(problem)
+        self.problem, self.frame_id = problem, frame_id
+
+
+def read(text: str) -> Request:
+    """Read a client's frame; raises Refused."""
+    if len(text) > MAX_FRAME or len(text.encode(errors="replace")) > MAX_FRAME:
+        raise Refused(ContentTooLarge(limit=MAX_FRAME))
+    try:
+        sent = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise Refused(MalformedJson()) from error
+    if not isinstance(sent, dict):
+        raise Refused(Invalid.at("", "must be a JSON object"))
+    return _request(sent)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _request(sent: dict[str, Any]) -> Request:
+    frame_id = sent.get("id") if isinstance(sent.get("id"), str | int) else None
+    kind = REQUESTS.get(str(sent.pop("type", None)))
+    if kind is None:
+        raise Refused(Invalid.at("/type", f"must be one of {', '.join(REQUESTS)}"), frame_id)
+    try:
+        return kind.model_validate(sent)
+    except ValidationError as error:
+        places = [{"pointer": _pointer(each["loc"]), "detail": _detail(each)} for each in error.errors()]
+        raise Refused(Invalid(errors=places), frame_id) from error
+
+
+def _pointer(place: tuple[int | str, ...]) -> str:
+    """Return an RFC 6901 pointer; what pydantic adds of its own choices begins in lower case and is no place."""
+    parts = place[:1] if place[:1] == ("id",) else place
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _detail(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is unknown"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def compact(value: Any) -> str:
+    """Write JSON as frames have it: UTF-8, without blanks. Raises ValueError for what JSON has no number for."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)  # lone surrogates are no UTF-8
+    return text
+
+
+def error(problem: Problem, frame_id: Any = None) -> Frame:
+    """Return the frame that tells of a problem."""
+    told = {} if frame_id is None else {"id": frame_id}
+    return {"type": "error", **told, "problem": problem.as_json()}
+
+
+def pong(frame_id: Any = None) -> Frame:
+    """Return the answer to a ping."""
+    return {"type": "pong"} | ({} if frame_id is None else {"id": frame_id})
+
+
+def rotate(before: Millis) -> Frame:
+    """Ask a client to have another connection up before then."""
+    return {"type": "rotate", "before": rfc3339(before)}

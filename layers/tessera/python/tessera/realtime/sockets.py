@@ -1,0 +1,173 @@
+"""Sockets: how a connection opens, what its frames are answered with, how it closes."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tessera.errors import (
+    NotFound,
+    Problem,
+    SessionEnded,
+    TokenRevoked,
+    TooManyRequests,
+)
+from tessera.model import frames
+from tessera.model.caller import Caller
+from tessera.model.clock import SECOND, Clock, Millis
+from tessera.model.frames import MAX_FRAME, Ping, Publish, Refused, Subscribe, Unsubscribe, compact
+from tessera.model.live import LONGEST, Connection
+from tessera.model.record import Record
+from tessera.model.topics import Topic, check_publish, check_read
+from tessera.realtime.pace import Pace
+from tessera.stores.connections import Connections, present
+from tessera.stores.session_store import SessionStore
+from tessera.stores.table import Table
+from tessera.stores.topics import Head, Place, Published, Topics
+from tessera.stores.work import Work, leave
+
+SPARE = 512
+"""Bytes of a frame that stay free, for the members around its messages."""
+
+_NOTED: Millis = 20 * SECOND
+"""How much older a sign of life may become before it is written down anew."""
+
+
+class Sockets:
+    """The sockets of this service."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        topics: Topics,
+        table: Table,
+        sessions: SessionStore,
+        clock: Clock,
+        *,
+        apps: Sequence[str],
+        pace: Pace | None,
+    ) -> None:
+        self._connections, self._topics, self._table = connections, topics, table
+        self._sessions, self._clock, self._apps, self._pace = sessions, clock, apps, pace
+
+    def open(self, connection_id: str, ticket: str) -> None:
+        """Let a connection in that brings a ticket, or raise what keeps it out.
+
+        A logout comes meanwhile: either it finds the connection that was written here and closes it, or the
+        session is read after it and shows that the ticket's token is dead.
+        """
+        caller, now = self._connections.redeem(ticket), self._clock()
+        connection = Connection(connection_id, secrets.token_hex(8), caller, now, now, now + LONGEST)
+        self._connections.open(connection)
+        if caller.session_id:
+            try:
+                record = self._live(caller)
+            except Problem:
+                self._connections.close(connection_id)
+                raise
+            self._connections.note(connection, replace(connection, ends_at=record.session.expires_at))
+
+    def close(self, connection_id: str) -> None:
+        """Forget a connection."""
+        self._connections.close(connection_id)
+
+    def answer(self, connection_id: str, text: str) -> str:
+        """Answer a frame with a frame; whatever is wrong with it, the connection lives on."""
+        frame_id: Any = None
+        try:
+            if self._pace:
+                self._pace.check(connection_id)
+            request = frames.read(text)
+            frame_id = request.id
+            return self._answered(connection_id, request)
+        except Refused as refused:
+            return compact(frames.error(refused.problem, refused.frame_id))
+        except TooManyRequests as problem:
+            problem.members["retryAfter"] = problem.reset
+            return compact(frames.error(problem, frame_id))
+        except Problem as problem:
+            return compact(frames.error(problem, frame_id))
+
+    def _answered(self, connection_id: str, request: frames.Request) -> str:
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            raise SessionEnded("The connection is not known any more")
+        match request:
+            case Ping():
+                self._seen(connection)
+                return compact(frames.pong(request.id))
+            case Subscribe():
+                return self._subscribed(connection, request)
+            case Unsubscribe():
+                topic = Topic.parse(request.topic)
+                self._connections.unsubscribe(connection.id, topic)
+                return compact({"type": "unsubscribed", "id": request.id, "topic": request.topic})
+            case Publish():
+                return self._published(connection, request)
+
+    def _published(self, connection: Connection, request: Publish) -> str:
+        topic = Topic.parse(request.topic)
+        check_publish(topic, connection.caller, self._apps)
+        self._customer(connection.caller)
+        message, _ = self._topics.publish(
+            topic, connection.caller.name, request.message_id, compact(request.data), request.priority
+        )
+        self._seen(connection)
+        return compact({"type": "ack", "id": request.id, **message.place._asdict()})
+
+    def _subscribed(self, connection: Connection, request: Subscribe) -> str:
+        """Subscribe first and look afterwards: what is published in between comes twice, but is not missed."""
+        topic = Topic.parse(request.topic)
+        check_read(topic, connection.caller, self._customer(connection.caller), self._apps)
+        after = replace(connection, seen_at=self._clock(), present=connection.present or request.presence)
+        if not self._connections.subscribe(after, topic, presence=request.presence):
+            raise SessionEnded("The connection is not known any more")
+        head = self._topics.head(topic)
+        since = request.since and Place(request.since.epoch, request.since.offset)
+        missed = self._topics.after(topic, head, since) if since else None
+        answer: dict[str, Any] = {"type": "subscribed", "id": request.id, "topic": request.topic}
+        answer |= {**head.place._asdict(), "recovered": missed is not None}
+        if request.presence:
+            answer["presence"] = present(list(self._connections.subscribers(topic)))
+        if missed is None or since is None:
+            return _with_retained(answer, head)
+        return self._with_missed(connection, answer, since, head, missed)
+
+    def _with_missed(
+        self, connection: Connection, answer: dict[str, Any], since: Place, head: Head, missed: Any
+    ) -> str:
+        """Put in as many of the messages as fit one frame; the fan-out sends the rest, in their order."""
+        start = compact(answer)
+        room, told, last = MAX_FRAME - SPARE - len(start.encode()), list[str](), since.offset
+        for message in missed:
+            text = f"{{{message.as_json()}}}"
+            room -= len(text.encode()) + 1
+            if room < 0:
+                rest = Work(answer["topic"], Place(since.epoch, last), head.place.offset, connection.id)
+                leave(self._table, self._clock, rest)
+                break
+            told.append(text)
+            last = message.place.offset
+        return f'{start[:-1]},"messages":[{",".join(told)}]}}'
+
+    def _customer(self, caller: Caller) -> str | None:
+        """Return the customer of the caller's session as it is now; raise SessionEnded when it is over."""
+        return self._live(caller).session.customer_id if caller.session_id else None
+
+    def _live(self, caller: Caller) -> Record:
+        try:
+            return caller.admit(self._sessions.find(caller.session_id)).live(self._clock())
+        except (NotFound, TokenRevoked) as over:
+            raise SessionEnded from over
+
+    def _seen(self, connection: Connection) -> None:
+        """Note a sign of life, where somebody watches for it."""
+        now = self._clock()
+        if connection.present and now - connection.seen_at >= _NOTED:
+            self._connections.note(connection, replace(connection, seen_at=now))
+
+
+def _with_retained(answer: dict[str, Any], head: Head) -> str:
+    start = compact({**answer, "messages": []})
+    kept: Published | None = head.retained
+    return start if kept is None else f'{start[:-1]},"retained":{{{kept.as_json()}}}}}'

@@ -1,0 +1,235 @@
+"""Live connections and what they subscribe to.
+
+CONNECTION#<id>   CONNECTION        the connection; in the index of what is due
+CONNECTION#<id>   TOPIC#<topic>     {}: what it subscribes to
+TOPIC#<topic>     SUB#<id>          {member, presence, joinedAt, sessionId?, until}: the same from the other side
+OWNER#<session>   CONNECTION#<id>   {epoch}: the connections of a session
+TICKET#<hash>     TICKET            a ticket that was not used yet
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from tessera.errors import Cancelled, Stale, TokenInvalid
+from tessera.model.caller import Caller
+from tessera.model.changes import Change, Clause
+from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock, Millis, rfc3339
+from tessera.model.live import Connection
+from tessera.model.topics import Topic
+from tessera.stores.table import ABSENT, PRESENT, Index, Item, Key, Page, Put, Table, Update
+from tessera.stores.topics import partition
+
+BY_DUE = Index("byDue", "dueBucket", "dueAt")
+SHARDS = 4
+TICKET_SECONDS = 60
+_CONNECTION, _TICKET, _SUB, _TOPIC = "CONNECTION", "TICKET", "SUB#", "TOPIC#"
+_LAST = "~"  # sorts after every id
+_SPARE = 10 * MINUTE_SECONDS
+
+
+class Ticket(NamedTuple):
+    """What opens one connection, until then."""
+
+    text: str
+    expires_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A connection that subscribes to a topic, as the topic knows it."""
+
+    id: str
+    member: str
+    session_id: str
+    presence: bool
+    joined_at: Millis
+
+
+class Connections:
+    """The connections of a table."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table, self._clock = table, clock
+
+    def issue(self, caller: Caller) -> Ticket:
+        """Make a ticket for a session or a service; only its hash is kept."""
+        text, now = secrets.token_urlsafe(32), self._clock()
+        expires_at = now + TICKET_SECONDS * SECOND
+        item = {**_ticket_key(text)._asdict(), "caller": caller.context(), "expiresAt": expires_at}
+        self._table.transact([Put(item | {"ttl": expires_at // SECOND + MINUTE_SECONDS}, (ABSENT,))])
+        return Ticket(text, expires_at)
+
+    def redeem(self, text: str) -> Caller:
+        """Use a ticket up; return whose it was.
+
+        Two come with the same ticket at once: both read it, one deletes it, the other finds nothing to delete.
+
+        Raises:
+            TokenInvalid: unknown, used, or too old.
+
+        """
+        found = self._table.get(_ticket_key(text))
+        fresh = Clause(("expiresAt",), "after", self._clock())
+        try:
+            used = found is not None and self._table.delete(_ticket_key(text), (fresh,))
+        except Stale:
+            used = False
+        if found is None or not used:
+            raise TokenInvalid("The ticket is unknown, used or too old")
+        return Caller.of(found["caller"])
+
+    def open(self, connection: Connection) -> None:
+        """Keep a connection."""
+        last = {"ttl": connection.limit // SECOND + _SPARE}
+        writes = [Put({**_key(connection.id)._asdict(), **_attributes(connection), **last})]
+        if connection.caller.session_id:
+            owned = _owner_key(connection.caller.session_id, connection.id)._asdict()
+            writes.append(Put({**owned, "epoch": connection.caller.epoch, **last}))
+        self._table.transact(writes)
+
+    def get(self, connection_id: str) -> Connection | None:
+        """Return a connection."""
+        item = self._table.get(_key(connection_id))
+        return None if item is None else _connection(item)
+
+    def note(self, before: Connection, after: Connection) -> bool:
+        """Write what has changed of a connection; False when it is gone."""
+        was, is_ = _attributes(before), _attributes(after)
+        change = {(name,): value for name, value in is_.items() if was.get(name) != value}
+        if change:
+            try:
+                self._table.update(_key(after.id), Change(change, clauses=(PRESENT,)))
+            except Stale:
+                return False
+        return True
+
+    def subscribe(self, connection: Connection, topic: Topic, *, presence: bool) -> bool:
+        """Have a connection receive a topic; False when it is gone.
+
+        It disconnects meanwhile: either its own item is gone and nothing is written, or the disconnection comes
+        later and finds the subscription.
+        """
+        last = {"until": connection.limit, "ttl": connection.limit // SECOND + _SPARE}
+        sub: Item = {**_sub_key(topic, connection.id)._asdict(), "topic": str(topic), **last}
+        sub |= {"member": connection.member, "presence": presence, "joinedAt": self._clock()}
+        if connection.caller.session_id:
+            sub["sessionId"] = connection.caller.session_id
+        seen = Change({(name,): value for name, value in _attributes(connection).items()}, clauses=(PRESENT,))
+        mine = {**_topic_key(connection.id, topic)._asdict(), "topic": str(topic), "ttl": last["ttl"]}
+        try:
+            self._table.transact([Update(_key(connection.id), seen), Put(mine), Put(sub)])
+        except Cancelled:
+            return False
+        return True
+
+    def unsubscribe(self, connection_id: str, topic: Topic) -> None:
+        """Have a connection receive a topic no more."""
+        self._table.delete_many([_sub_key(topic, connection_id), _topic_key(connection_id, topic)])
+
+    def close(self, connection_id: str) -> bool:
+        """Forget a connection and all its subscriptions; False when there was nothing."""
+        found = self._table.get(_key(connection_id))
+        existed = self._table.delete(_key(connection_id))
+        topics = list(self._table.query(_key(connection_id).pk, _TOPIC))
+        subs = [Key(f"{_TOPIC}{item['topic']}", f"{_SUB}{connection_id}") for item in topics]
+        self._table.delete_many([*subs, *(Key(item["pk"], item["sk"]) for item in topics)])
+        session_id = Caller.of(found["caller"]).session_id if found else ""
+        if session_id:
+            self._table.delete(_owner_key(session_id, connection_id))
+        return existed or bool(topics)
+
+    def of_session(self, session_id: str) -> list[tuple[str, int]]:
+        """Return the connections of a session, each with the epoch of the token that it came by."""
+        items = self._table.query(f"OWNER#{session_id}", _CONNECTION)
+        return [(item["sk"].partition("#")[2], item["epoch"]) for item in items]
+
+    def subscribers(self, topic: Topic, *, after: str = "") -> Iterator[Subscriber]:
+        """Return who receives a topic, as they are taken, in the order of their ids, those after a given one."""
+        now = self._clock()
+        first = f"{_SUB}{after}!" if after else _SUB
+        items = self._table.query_between(partition(topic), first, f"{_SUB}{_LAST}")
+        return (_subscriber(item) for item in items if item["until"] > now)
+
+    def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
+        """Return a page of the connections about which something must be done."""
+        return self._table.query_index(BY_DUE, _bucket(shard), up_to=now, limit=limit, start=start)
+
+
+def connection_of(key: Item) -> str:
+    """Return the connection that an item is of, by its keys."""
+    return key["pk"].partition("#")[2]
+
+
+def present(subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
+    """Return those of them who want to be seen, as they are shown."""
+    return [
+        {"member": each.member, "joinedAt": rfc3339(each.joined_at)}
+        | ({"sessionId": each.session_id} if each.session_id else {})
+        for each in subscribers
+        if each.presence
+    ]
+
+
+def _attributes(connection: Connection) -> dict[str, Any]:
+    return {
+        "member": connection.member,
+        "caller": connection.caller.context(),
+        "connectedAt": connection.connected_at,
+        "seenAt": connection.seen_at,
+        "endsAt": connection.ends_at,
+        "present": connection.present,
+        "rotated": connection.rotated,
+        BY_DUE.pk: _bucket(crc32(connection.id.encode()) % SHARDS),
+        BY_DUE.sk: connection.due(),
+    }
+
+
+def _connection(item: Item) -> Connection:
+    return Connection(
+        connection_of(item),
+        item["member"],
+        Caller.of(item["caller"]),
+        item["connectedAt"],
+        item["seenAt"],
+        item["endsAt"],
+        item["present"],
+        item["rotated"],
+    )
+
+
+def _subscriber(item: Item) -> Subscriber:
+    return Subscriber(
+        item["sk"].removeprefix(_SUB),
+        item["member"],
+        item.get("sessionId", ""),
+        item["presence"],
+        item["joinedAt"],
+    )
+
+
+def _bucket(shard: int) -> str:
+    return f"DUE#{shard}"
+
+
+def _key(connection_id: str) -> Key:
+    return Key(f"{_CONNECTION}#{connection_id}", _CONNECTION)
+
+
+def _topic_key(connection_id: str, topic: Topic) -> Key:
+    return Key(f"{_CONNECTION}#{connection_id}", f"{_TOPIC}{topic}")
+
+
+def _sub_key(topic: Topic, connection_id: str) -> Key:
+    return Key(partition(topic), f"{_SUB}{connection_id}")
+
+
+def _owner_key(session_id: str, connection_id: str) -> Key:
+    return Key(f"OWNER#{session_id}", f"{_CONNECTION}#{connection_id}")
+
+
+def _ticket_key(text: str) -> Key:
+    return Key(f"TICKET#{hashlib.sha256(text.encode()).hexdigest()}", _TICKET)

@@ -1,0 +1,122 @@
+"""Sockets of the deployed system: real ones, through the gateway, the functions, the tables and their streams."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
+
+from local.endpoints import Endpoints
+from tests.support.client import Caller, Opened, opened
+
+PATIENCE = 60
+
+
+class Socket:
+    """An open socket: asks, and keeps what else comes for later."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self._waiting: list[Any] = []
+
+    def ask(self, **frame: Any) -> Any:
+        """Send a frame; return its answer."""
+        self.connection.send(json.dumps(frame))
+        answers = {"subscribed", "unsubscribed", "ack", "pong", "error"}
+        return self.next(lambda found: found["type"] in answers)
+
+    def message(self) -> Any:
+        """Return the next message."""
+        return self.next(lambda found: found["type"] == "message")
+
+    def next(self, wanted: Any) -> Any:
+        for place, found in enumerate(self._waiting):
+            if wanted(found):
+                return self._waiting.pop(place)
+        for _ in range(100):
+            found = json.loads(self.connection.recv(timeout=PATIENCE))
+            if wanted(found):
+                return found
+            self._waiting.append(found)
+        raise AssertionError("a hundred frames, and not the one")
+
+
+@pytest.fixture
+def plug(endpoints: Endpoints) -> Iterator[Any]:
+    """Opens sockets for sessions, and closes them at the end."""
+    with ExitStack() as stack:
+
+        def open_for(session: Opened) -> Socket:
+            return stack.enter_context(socket(endpoints, ticket_of(session)))
+
+        yield open_for
+
+
+@contextmanager
+def socket(endpoints: Endpoints, ticket: str, **headers: str) -> Iterator[Socket]:
+    protocols: Any = ["tessera.v1", f"ticket.{ticket}"]
+    with connect(
+        endpoints.websocket, subprotocols=protocols, additional_headers=headers, open_timeout=PATIENCE
+    ) as connection:
+        yield Socket(connection)
+
+
+def ticket_of(session: Opened) -> str:
+    return session.holder.post(f"/sessions/{session.id}/socket-ticket").ok()["ticket"]
+
+
+def test_what_one_publishes_reaches_the_other_and_is_resumed(anyone: Caller, plug: Any) -> None:
+    ada, bob = opened(anyone), opened(anyone)
+    hers, his = plug(ada), plug(bob)
+    assert hers.connection.subprotocol == "tessera.v1"
+    topic = f"app:{ada.id}"
+    began = his.ask(type="subscribe", id=1, topic=topic)
+    assert (began["offset"], began["recovered"], began["messages"]) == (0, False, [])
+    for number in (1, 2, 3):
+        ack = hers.ask(type="publish", id=number, topic=topic, messageId=f"m-{number}", data={"n": number})
+        assert (ack["epoch"], ack["offset"]) == (began["epoch"], number)
+    assert hers.ask(type="publish", id=4, topic=topic, messageId="m-2", data="another")["offset"] == 2
+    assert [his.message()["offset"] for _ in range(3)] == [1, 2, 3]
+    again = hers.ask(type="subscribe", id=5, topic=topic, since={"epoch": began["epoch"], "offset": 1})
+    assert again["recovered"]
+    assert [message["data"] for message in again["messages"]] == [{"n": 2}, {"n": 3}]
+
+
+def test_what_is_wrong_is_told_and_the_connection_lives_on(anyone: Caller, plug: Any) -> None:
+    mine = plug(opened(anyone))
+    mine.connection.send("no JSON")
+    problems = [mine.next(lambda found: found["type"] == "error")["problem"]["type"]]
+    problems.append(mine.ask(type="nonsense", id=1)["problem"]["type"])
+    problems.append(mine.ask(type="subscribe", id=2, topic="session:ses_of_another")["problem"]["type"])
+    problems.append(
+        mine.ask(type="publish", id=3, topic="system:metrics", messageId="m", data=1)["problem"]["type"]
+    )
+    assert problems == [
+        f"/problems/{slug}" for slug in ("malformed-json", "invalid", "not-yours", "scope-missing")
+    ]
+    assert mine.ask(type="ping") == {"type": "pong"}
+
+
+def test_an_agent_publishes_and_a_newcomer_gets_its_last_word(
+    anyone: Caller, admin: Caller, endpoints: Endpoints, plug: Any
+) -> None:
+    agent = f"agent:{opened(anyone).id}"
+    with socket(endpoints, admin.post("/socket-ticket").ok()["ticket"]) as service:
+        assert service.ask(type="publish", id=1, topic=agent, messageId="s", data="busy")["offset"] == 1
+    found = plug(opened(anyone)).ask(type="subscribe", id=1, topic=agent)
+    assert found["retained"]["data"] == "busy"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
+def test_a_ticket_opens_once_and_for_no_page_of_another(
+    anyone: Caller, endpoints: Endpoints, headers: dict[str, str]
+) -> None:
+    ticket = ticket_of(opened(anyone))
+    if not headers:
+        with socket(endpoints, ticket, Origin="http://localhost:5173"):
+            pass
+    with pytest.raises(InvalidHandshake), socket(endpoints, ticket, **headers):
+        pass
