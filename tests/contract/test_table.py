@@ -15,6 +15,7 @@ from tessera.stores.table import (
     BY_CUSTOMER,
     BY_EXPIRY,
     PRESENT,
+    Delete,
     Index,
     Item,
     Key,
@@ -338,6 +339,19 @@ def test_one_condition_stops_all_and_each_brings_its_evidence(table: Table) -> N
     assert list(table.query("SESSION#x")) == before
 
 
+def test_a_transaction_deletes_with_the_rest_or_not_at_all(table: Table) -> None:
+    """What is not there may be deleted too, unless a condition wants it to be there."""
+    put(table, ITEM, child(1, other=7))
+    there, gone = Key("SESSION#x", "DATA#0001"), Key("SESSION#x", "DATA#0009")
+    with pytest.raises(Cancelled) as cancelled:
+        table.transact([Delete(there, (Clause(("other",), "is", 8),)), Delete(gone, (PRESENT,)), Put(child(2))])
+    assert cancelled.value.failed == {0, 1}
+    assert cancelled.value.found == {0: child(1, other=7), 1: None}
+    assert list(table.query("SESSION#x")) == [ITEM, child(1, other=7)]
+    table.transact([Delete(there, (Clause(("other",), "is", 7),)), Delete(gone), Put(child(2))])
+    assert list(table.query("SESSION#x")) == [ITEM, child(2)]
+
+
 def test_evidence_can_be_changed_without_changing_what_is_stored(table: Table) -> None:
     put(table, ITEM)
     with pytest.raises(Cancelled) as cancelled:
@@ -352,6 +366,7 @@ REFUSED: dict[str, list[Write]] = {
     "empty": [],
     "one item twice": [Put(ITEM), Update(KEY, Change({("a",): 1}))],
     "over 100": [Put(child(number)) for number in range(101)],
+    "one item changed and deleted": [Update(KEY, Change({("a",): 1})), Delete(KEY)],
     "nothing to change": [Update(KEY, Change(clauses=(ABSENT,)))],
 }
 
