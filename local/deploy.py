@@ -33,6 +33,7 @@ PARAMETERS = {
     "DeletionProtection": "false",
     "MetricsFlushSeconds": "0",
     "RateLimits": "off",
+    "PaymentProvider": "sandbox",
 }
 
 

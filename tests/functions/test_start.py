@@ -19,6 +19,8 @@ NEED_KEYS = [
     "tokens/authorize",
     "tokens/refresh",
     "tokens/keys",
+    "flows/checkout",
+    "flows/upsell",
 ]
 ALL = sorted(f"{file.parent.name}/{file.stem}" for file in FUNCTIONS.glob("*/*.py"))
 

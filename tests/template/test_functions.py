@@ -16,6 +16,7 @@ CONTEXTS = [
     "tokens",
     "data",
     "conversations",
+    "flows",
     "activity",
     "realtime",
     "insights",

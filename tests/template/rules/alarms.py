@@ -18,6 +18,8 @@ _WATCHED = {
     "Tessera CleanupLagSeconds",
     "Tessera ArchiveLagSeconds",
     "Tessera CompactionLagSeconds",
+    "Tessera PaymentLagSeconds",
+    "Tessera PaymentsFlagged",
 }
 
 
@@ -51,6 +53,8 @@ BREAKS: Breaks = {
                 "CleanupLagAlarm": "Tessera CleanupLagSeconds",
                 "ArchiveLagAlarm": "Tessera ArchiveLagSeconds",
                 "CompactionLagAlarm": "Tessera CompactionLagSeconds",
+                "PaymentLagAlarm": "Tessera PaymentLagSeconds",
+                "PaymentsFlaggedAlarm": "Tessera PaymentsFlagged",
                 "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
                 "FanoutAlarm": "AWS/Lambda IteratorAge of RealtimeFanoutFunction",
                 "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",

@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.errors import IllegalMove, Misconfigured
-from tessera.model.kinds import DEFAULTS, Flow, Kind, Step, kinds
+from tessera.model.kinds import DEFAULTS, Demand, Finish, Flow, Kind, Move, Step, kinds
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
-FORM = Flow(steps=(1, 2, 3, 4))
-FUNNEL = Flow(steps=("checkout", "processing", "upsell-1", "upsell-2", "success"), guarded=True)
+FORM = Flow(steps=(1, 2, 3, 4), finish=Finish())
+FUNNEL = Flow(
+    steps=("checkout", "processing", "upsell-1", "upsell-2", "success"), guarded=True, paying="processing"
+)
+TOUR = {"idleSeconds": 60, "absoluteSeconds": 600}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,55 @@ def test_a_company_may_have_kinds_of_its_own() -> None:
     assert kinds({"tour": tour})["tour"] == Kind(
         idle_seconds=60, absolute_seconds=600, flow=Flow(steps=("a", "b"))
     )
+
+
+def test_a_company_declares_its_flows_in_full() -> None:
+    declared = {
+        "steps": ["cart", "pay", "offer", "thanks"],
+        "guarded": False,
+        "moves": [{"from": "cart", "to": "pay"}, {"from": "pay", "to": "cart"}],
+        "demands": [{"to": "pay", "present": ["/email", "/data/draft/a~1b"]}],
+        "paying": "pay",
+        "finish": {"present": ["/customer/phone"], "buckets": ["draft", "sizes"], "result": "project"},
+    }
+    assert kinds({"tour": {**TOUR, "flow": declared}})["tour"].flow == Flow(
+        steps=("cart", "pay", "offer", "thanks"),
+        moves=(Move(origin="cart", to="pay"), Move(origin="pay", to="cart")),  # pyright: ignore[reportCallIssue] - by its name
+        demands=(Demand(to="pay", present=("/email", "/data/draft/a~1b")),),
+        paying="pay",
+        finish=Finish(present=("/customer/phone",), buckets=("draft", "sizes"), result="project"),
+    )
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        pytest.param({"steps": [1, 2], "moves": [{"from": 1, "to": 3}]}, id="a move to no step of it"),
+        pytest.param({"steps": [1, 2], "moves": [{"from": "1", "to": 2}]}, id="a move from no step of it"),
+        pytest.param({"steps": [1, 2], "demands": [{"to": 3, "present": ["/email"]}]}, id="a demand of no step"),
+        pytest.param({"steps": [1, 2], "demands": [{"to": 2, "present": []}]}, id="a demand of nothing"),
+        pytest.param({"steps": [1, 2], "demands": [{"to": 2, "present": ["email"]}]}, id="no pointer"),
+        pytest.param({"steps": ["a", "b"], "paying": "c"}, id="a payment at no step of it"),
+        pytest.param({"steps": ["a", "b"], "paying": "b"}, id="a payment that leads nowhere"),
+        pytest.param({"steps": [1], "finish": {"buckets": ["a b"]}}, id="a bucket that cannot be"),
+        pytest.param({"steps": [1], "finish": {"bucket": "a"}}, id="a misspelt name"),
+    ],
+)
+def test_a_flow_that_makes_no_sense_stops_the_start(flow: dict[str, Any]) -> None:
+    with pytest.raises(Misconfigured, match="tour"):
+        kinds({"tour": {**TOUR, "flow": flow}})
+
+
+def test_declared_moves_are_all_there_are() -> None:
+    moves = (Move(origin=1, to=3), Move(origin=3, to=1))  # pyright: ignore[reportCallIssue] - by their names
+    flow = Flow(steps=(1, 2, 3), moves=moves)
+    assert [flow.allowed(step, [1, 2, 3]) for step in (None, 1, 2, 3)] == [[1], [3], [], [1]]
+
+
+def test_offers_are_made_between_the_payment_and_the_end() -> None:
+    assert [FUNNEL.offers_at(step) for step in FUNNEL.steps] == [False, False, True, True, False]
+    assert not any(FORM.offers_at(step) for step in (None, 1, 4))
+    assert not FUNNEL.offers_at("elsewhere")
 
 
 @pytest.mark.parametrize(

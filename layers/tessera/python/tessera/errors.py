@@ -6,14 +6,15 @@ TesseraError
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked · SessionEnded
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
 │   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound
-│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
+│   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · DemandsUnmet · PaymentInProgress · OtherCheckout · OfferDecided · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
 │   ├── UnsupportedMediaType 415
 │   ├── Invalid              422 IdempotencyKeyReused
 │   ├── TooManyRequests      429
 │   ├── InternalError        500 the answer to whatever is not in this tree
-│   └── Unavailable          503 Throttled · Contended · CircuitOpen · QueryFailed · Unhealthy
+│   └── Unavailable          503 Throttled · Contended · CircuitOpen · QueryFailed · NoPaymentProvider · Unhealthy
+├── NothingToDo                  what is asked for was done before, or is under way; carries the session
 ├── Stale                        a condition did not hold; carries the item that was found instead
 ├── Cancelled                    the same for a transaction; carries what was found at which of its places
 ├── PoisonedItem                 a stored item that the model refuses; carries its key
@@ -213,6 +214,33 @@ class TooManyBuckets(Conflict):
     slug, title = "too-many-buckets", "The session has no room for another bucket"
 
 
+class DemandsUnmet(Conflict):
+    """A move, or the end of a flow, demands what is not there.
+
+    `missing` lists pointers into the session with its data, `steps` the steps that are not completed.
+    """
+
+    slug, title = "demands-unmet", "Something is missing for this move"
+
+
+class PaymentInProgress(Conflict):
+    """A payment is under way, and what is asked for would get in its way; its end is near."""
+
+    slug, title, retry_after = "payment-in-progress", "A payment is under way", 2
+
+
+class OtherCheckout(Conflict):
+    """The session was checked out before, with other products, another amount or another means of payment."""
+
+    slug, title = "other-checkout", "The session was checked out otherwise"
+
+
+class OfferDecided(Conflict):
+    """The offer was decided before, the other way; `decision` says which."""
+
+    slug, title = "offer-decided", "The offer was decided otherwise"
+
+
 class IdempotencyInProgress(Conflict):
     """The first request with this Idempotency-Key has not been answered yet."""
 
@@ -306,10 +334,24 @@ class QueryFailed(Unavailable):
     slug, title, retry_after = "query-failed", "The query failed", 10
 
 
+class NoPaymentProvider(Unavailable):
+    """Nobody is configured to take payments."""
+
+    slug, title, retry_after = "no-payment-provider", "Payments are not taken here", 3600
+
+
 class Unhealthy(Unavailable):
     """GET /health found a part that does not work; `checks` says which."""
 
     slug, title, retry_after = "unhealthy", "A part does not work", 30
+
+
+class NothingToDo(TesseraError):
+    """What is asked for was done before, or is under way. `found` is the session (`model.record.Record`)."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__("it was done before")
+        self.found = found
 
 
 class Stale(TesseraError):

@@ -38,6 +38,7 @@ class Settings(BaseModel):
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
     bitrix24: Literal["on", "off"] = "off"
     athena_workgroup: str = ""
+    payment_provider: Annotated[str, Field(pattern=r"^(|sandbox|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = ""
     glue_database: str = ""
     realtime_table: str = ""
     callback_url: str = ""

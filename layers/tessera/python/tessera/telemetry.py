@@ -39,6 +39,10 @@ CIRCUITS_OPENED = "CircuitsOpened"
 SOCKETS = "SocketsOpened"
 FRAMES = "FramesAnswered"
 POSTS = "FramesPosted"
+CHECKOUTS_FAILED = "CheckoutsFailed"
+PAYMENTS_RECONCILED = "PaymentsReconciled"
+PAYMENTS_FLAGGED = "PaymentsFlagged"
+PAYMENT_LAG = "PaymentLagSeconds"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -56,6 +60,9 @@ SERIES = {
     SOCKETS: "tessera_sockets_opened_total",
     FRAMES: "tessera_frames_answered_total",
     POSTS: "tessera_frames_posted_total",
+    CHECKOUTS_FAILED: "tessera_checkouts_failed_total",
+    PAYMENTS_RECONCILED: "tessera_payments_reconciled_total",
+    PAYMENTS_FLAGGED: "tessera_payments_flagged_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 

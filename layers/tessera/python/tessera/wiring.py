@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tessera.clients import Buckets, Secret, client_of
-from tessera.errors import Misconfigured
+from tessera.errors import Misconfigured, NoPaymentProvider
 from tessera.model.clock import Clock, system_clock
-from tessera.model.kinds import Kind, kinds
+from tessera.model.kinds import Flow, Kind, kinds
+from tessera.model.record import Record
 from tessera.settings import Settings
 from tessera.stores.bucket import Bucket
 from tessera.stores.cache import CachedSessions
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
     from tessera.insights.insights import Insights
     from tessera.insights.results import QueryEngine
     from tessera.model.ulids import Ulids
+    from tessera.payments.payments import Payments
+    from tessera.payments.provider import PaymentProvider
     from tessera.realtime.delivery import Delivery, Posts
     from tessera.realtime.sockets import Sockets
     from tessera.stores.activity import Activities
     from tessera.stores.breaker import Breaker, Circuits, Policy
+    from tessera.stores.charges import Charges
     from tessera.stores.connections import Connections
     from tessera.stores.conversations import Conversations
     from tessera.stores.data import Data
@@ -74,6 +79,11 @@ class Graph:
     def kinds(self) -> Mapping[str, Kind]:
         """The kinds of sessions, with the company's own."""
         return kinds(self.settings.kinds)
+
+    def flow_of(self, record: Record) -> Flow | None:
+        """Return the flow of a session, as its kind has it now."""
+        kind = self.kinds.get(record.session.kind)
+        return kind and kind.flow
 
     @cached_property
     def sessions(self) -> SessionStore:
@@ -255,6 +265,46 @@ class Graph:
         from tessera.insights.insights import Insights  # noqa: PLC0415 - same
 
         return Insights(self.query_engine)
+
+    @cached_property
+    def charges(self) -> "Charges":
+        """The charges that are not settled."""
+        from tessera.stores.charges import Charges  # noqa: PLC0415 - the functions of flows alone take payments
+
+        return Charges(self.table, self.settings.cleanup_shards)
+
+    @cached_property
+    def payment_provider(self) -> "PaymentProvider":
+        """Who takes payments: the sandbox, or what the factory of a company's own module makes of this graph."""
+        name = self.settings.payment_provider
+        if not name:
+            raise NoPaymentProvider
+        if name == "sandbox":
+            from tessera.payments.sandbox import Sandbox  # noqa: PLC0415 - same
+
+            return Sandbox(self.table, self.clock)
+        module, _, factory = name.partition(":")
+        try:
+            return getattr(import_module(module), factory)(self)
+        except (ImportError, AttributeError) as error:
+            raise Misconfigured(f"PAYMENT_PROVIDER: there is no {name}") from error
+
+    @cached_property
+    def payments(self) -> "Payments":
+        """How what is paid comes into sessions."""
+        from tessera.payments.payments import PURPOSE, Payments  # noqa: PLC0415 - same
+
+        return Payments(
+            self.sessions,
+            self.charges,
+            lambda: self.payment_provider,
+            lambda: self.seal(PURPOSE),
+            flow_of=self.flow_of,
+            clock=self.clock,
+            new_ulid=self.new_ulid,
+            telemetry=self.telemetry,
+            outboxed=self.outbox.completed,
+        )
 
     @cached_property
     def counters(self) -> Counters:

@@ -10,7 +10,7 @@ from tessera.errors import Invalid
 from tessera.model.bodies import Body, Reference
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import GivenMoment, Millis
-from tessera.model.life import touched
+from tessera.model.life import noted, touched
 from tessera.model.parts import Action, CartAction, ShownView
 from tessera.model.record import Record
 from tessera.model.session import Model
@@ -98,7 +98,7 @@ def cart_named(
     if record.session.cart_id == cart_id:
         return touched(record, now) | Change(clauses=(Clause(("cartId",), "is", cart_id),)), []
     action = CartAction(id=new_id(), cart_id=cart_id, action=Action.CART_INITIALIZED, at=now)
-    return Change({("cartId",): cart_id}) | touched(record, now) | _noted(record), [action]
+    return Change({("cartId",): cart_id}) | touched(record, now) | noted(record, PART), [action]
 
 
 def acted(
@@ -118,21 +118,12 @@ def acted(
         )
         for each in given
     ]
-    return touched(record, now) | _noted(record), actions
+    return touched(record, now) | noted(record, PART), actions
 
 
 def viewed(record: Record, now: Millis) -> Change:
     """Decide what views do to the session itself."""
-    return touched(record, now) | _noted(record)
-
-
-def _noted(record: Record) -> Change:
-    """Note that there is something beside the core, for the clean-up; nothing when it knows."""
-    if PART in record.parts:
-        return Change()
-    parts = list(record.parts)
-    # Two that each add their own part must not forget the other's.
-    return Change({("parts",): [*parts, PART]}, clauses=(Clause(("parts",), "is", parts),))
+    return touched(record, now) | noted(record, PART)
 
 
 def last_views(before: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

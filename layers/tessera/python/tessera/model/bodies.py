@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
-from tessera.model.kinds import DEFAULT_KIND, Step
+from tessera.model.kinds import DEFAULT_KIND, BucketName, Step
 from tessera.model.session import Customer, Model
 from tessera.model.status import Status
 from tessera.model.values import JsonObject, Text, storable
@@ -37,7 +37,6 @@ StepValue = Annotated[
 ]
 Steps = Annotated[list[StepValue], Field(max_length=100)]
 Products = Annotated[list[JsonObject], Field(max_length=500)]
-BucketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tessera.errors import Invalid, ServiceOnly
+from tessera.errors import IllegalMove, Invalid, PaymentInProgress, ServiceOnly
 from tessera.model.bodies import SessionPatch
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis
@@ -20,10 +20,13 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
         ServiceOnly: a browser sets what only services may.
         Invalid: a step that the flow does not have, a customer link (see login), a status of null.
         IllegalMove, IllegalTransition: with `allowed`.
+        PaymentInProgress: it would change what is being paid.
 
     """
     fields = patch.as_patch()
     _check_rights(fields, flow, by_service=by_service)
+    if "open" in record.payment and {"products", "amount", "currency"} & fields.keys():
+        raise PaymentInProgress
     current = record.attributes()
     return (
         deltas(current, _emptied(_within_link(fields, current)))
@@ -67,6 +70,8 @@ def _moved(record: Record, fields: dict[str, Any], flow: Flow | None) -> Change:
     """A step may move only from where this decision saw it."""
     if flow is None or not {"currentStep", "completedSteps"} & fields.keys():
         return Change()
+    if record.finished_at is not None:
+        raise IllegalMove("The flow is finished", allowed=[])
     session = record.session
     step, completed = fields.get("currentStep", session.current_step), fields.get("completedSteps")
     check_steps(flow, step, completed or [])

@@ -1,7 +1,7 @@
 """Kinds of sessions: each carries its policy (times) and its flow (steps)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -16,20 +16,84 @@ class _Configured(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+Pointer = Annotated[str, Field(pattern=r"^(/([^/~]|~[01])+)+$", max_length=1_000)]
+"""A JSON pointer (RFC 6901) into a session as GET …?include=data shows it, e.g. /email or /data/draft/name."""
+
+BucketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Move(_Configured):
+    """A move that a flow has."""
+
+    origin: Step = Field(alias="from")
+    to: Step
+
+
+class Demand(_Configured):
+    """What must be there, and neither null nor empty, before a move to a step is made."""
+
+    to: Step
+    present: tuple[Pointer, ...] = Field(min_length=1)
+
+
+class Finish(_Configured):
+    """How a flow is finished: what must be there, which buckets become the result, and which one that is."""
+
+    present: tuple[Pointer, ...] = ()
+    buckets: tuple[BucketName, ...] = ("draft",)
+    result: BucketName = "result"
+
+
 class Flow(_Configured):
-    """The steps in order. A guarded flow is moved by its operations and by services, never by a browser."""
+    """The steps in order. A guarded flow is moved by its operations and by services, never by a browser.
+
+    `moves` are the moves that it has; none given, one goes one step forward, or back to any completed step.
+    `demands` say what moves to a step demand. `paying` is the step of a payment under way: a checkout leads to it,
+    and the steps between it and the last one make offers. A flow with `finish` can be finished.
+    """
 
     steps: tuple[Step, ...] = Field(min_length=1)
     guarded: bool = False
+    moves: tuple[Move, ...] = ()
+    demands: tuple[Demand, ...] = ()
+    paying: Step | None = None
+    finish: Finish | None = None
+
+    @model_validator(mode="after")
+    def _names_its_own_steps(self) -> Self:
+        moves = (step for move in self.moves for step in (move.origin, move.to))
+        named = [*moves, *(demand.to for demand in self.demands)]
+        named += [] if self.paying is None else [self.paying]
+        if foreign := [step for step in named if not self.has(step)]:
+            raise ValueError(f"{foreign[0]} is no step of the flow")
+        if self.paying == self.steps[-1]:
+            raise ValueError("a payment leads to a further step")
+        return self
 
     def has(self, step: Step) -> bool:
         """Whether the step belongs to the flow (1 is a step of a form, True and 1.0 are not)."""
         return any(type(step) is type(own) and step == own for own in self.steps)
 
+    def after(self, step: Step) -> Step:
+        """Return the step that follows; the last one follows itself."""
+        return self.steps[min(self.steps.index(step) + 1, len(self.steps) - 1)]
+
+    def offers_at(self, step: Step | None) -> bool:
+        """Whether offers are made at the step: it lies between the payment and the end."""
+        if step is None or self.paying is None or not self.has(step):
+            return False
+        return self.steps.index(self.paying) < self.steps.index(step) < len(self.steps) - 1
+
+    def demanded(self, to: Step) -> list[str]:
+        """Return what a move to the step demands, as pointers."""
+        return [pointer for demand in self.demands if demand.to == to for pointer in demand.present]
+
     def allowed(self, current: Step | None, completed: Sequence[Step]) -> list[Step]:
-        """Where one may go: one step forward, or back to any completed one."""
+        """Where one may go: one step forward, or back to any completed one; or as `moves` has it."""
         if current is None or not self.has(current):
             return [self.steps[0]]
+        if self.moves:
+            return [move.to for move in self.moves if move.origin == current]
         at = self.steps.index(current)
         back = [] if self.guarded else [step for step in self.steps[:at] if step in completed]
         return [*back, *self.steps[at + 1 : at + 2]]
@@ -65,7 +129,9 @@ class Kind(_Configured):
         return self
 
 
-_FUNNEL = Flow(steps=("checkout", "processing", "upsell-1", "upsell-2", "success"), guarded=True)
+_FUNNEL = Flow(
+    steps=("checkout", "processing", "upsell-1", "upsell-2", "success"), guarded=True, paying="processing"
+)
 
 DEFAULTS: Mapping[str, Kind] = {
     "auth": Kind(idle_seconds=30 * MINUTE_SECONDS, absolute_seconds=12 * HOUR_SECONDS),
@@ -78,7 +144,7 @@ DEFAULTS: Mapping[str, Kind] = {
     "form": Kind(
         idle_seconds=24 * HOUR_SECONDS,
         absolute_seconds=30 * DAY_SECONDS,
-        flow=Flow(steps=(1, 2, 3, 4)),
+        flow=Flow(steps=(1, 2, 3, 4), finish=Finish()),
     ),
     "chat": Kind(
         idle_seconds=30 * DAY_SECONDS,

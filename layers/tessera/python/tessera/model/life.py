@@ -104,6 +104,14 @@ def touched(record: Record, now: Millis) -> Change:
     return live | _expiring(record, slid) | Change(clauses=(Clause(("expiresAt",), "at most", slid),))
 
 
+def noted(record: Record, *parts: str) -> Change:
+    """Note that there are such parts beside the core, for the clean-up; nothing when they are known."""
+    known = list(record.parts)
+    new = [part for part in parts if part not in known]
+    # Two that each add their own part must not forget the other's.
+    return Change({("parts",): [*known, *new]}, clauses=(Clause(("parts",), "is", known),)) if new else Change()
+
+
 def extended(record: Record, seconds: int | None, now: Millis) -> Change:
     """Set the expiry to now + seconds (default: the idle timeout), longer or shorter, within the absolute one."""
     wanted = now + (seconds or record.idle_seconds) * SECOND

@@ -36,7 +36,8 @@ class Record:
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
     only where there are some. `last_seq` is the newest message of the open conversation; `spare_ids` says where
     the messages are whose ids found no room in the transaction of their batch. `data_mark` is the highest version
-    of any bucket that was removed or may expire: new buckets begin after it. `buried` marks a tombstone: all that
+    of any bucket that was removed or may expire: new buckets begin after it. `payment` is what has been paid and what
+    is being paid (`model.payments`); `finished_at` is when its flow was finished. `buried` marks a tombstone: all that
     the clean-up leaves of an expired session.
     """
 
@@ -50,6 +51,8 @@ class Record:
     last_seq: int = 0
     spare_ids: Mapping[str, Any] = field(default_factory=dict[str, Any])
     data_mark: int = 0
+    payment: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    finished_at: Millis | None = None
     buried: bool = False
 
     @property
@@ -87,6 +90,10 @@ class Record:
             hidden["spareIds"] = dict(self.spare_ids)
         if self.data_mark:
             hidden["dataMark"] = self.data_mark
+        if self.payment:
+            hidden["payment"] = dict(self.payment)
+        if self.finished_at is not None:
+            hidden["finishedAt"] = self.finished_at
         if self.buried:
             hidden["buried"] = True
         if self.refresh:
@@ -108,6 +115,8 @@ class Record:
                 last_seq=_whole(attributes.get("lastSeq", 0)),
                 spare_ids=dict(attributes.get("spareIds", {})),
                 data_mark=_whole(attributes.get("dataMark", 0)),
+                payment=dict(attributes.get("payment", {})),
+                finished_at=_whole(attributes["finishedAt"]) if "finishedAt" in attributes else None,
                 buried="buried" in attributes,
             )
         except (KeyError, TypeError, ValueError) as error:

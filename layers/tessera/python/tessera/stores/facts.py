@@ -12,7 +12,7 @@ from tessera.errors import PoisonedItem
 from tessera.model.clock import Millis
 from tessera.model.record import Record
 from tessera.stores.attributes import AttributeValue, decode_item
-from tessera.stores.keys import ACTIONS, CART, CORE
+from tessera.stores.keys import ACTIONS, CART, CORE, STEPS
 from tessera.stores.table import Item
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ class Fact:
     """Something that happened at a moment.
 
     `id` is the same at each telling. `name` is the kind of a session, the action on a cart, the name of an
-    event. `details` is a JSON text.
+    event, what happened in a flow. `details` is a JSON text.
     """
 
-    fact: Literal["session", "cart", "event"]
+    fact: Literal["session", "cart", "event", "step"]
     id: str
     session: str | None
     customer: str | None
@@ -69,7 +69,7 @@ class MemoryFacts:
 
 
 def facts_of(image: dict[str, AttributeValue], pseudonym: Pseudonym) -> list[Fact]:
-    """Return what an item that the table's stream tells of as new means: a session, or actions on a cart.
+    """Return what a new item of the table's stream means: a session, actions on a cart, an event of a flow.
 
     Raises:
         PoisonedItem: it cannot be read.
@@ -80,6 +80,8 @@ def facts_of(image: dict[str, AttributeValue], pseudonym: Pseudonym) -> list[Fac
         sk = item["sk"]
         if sk == CORE:
             return [_session(item, pseudonym)]
+        if sk.startswith(STEPS):
+            return [_step(item, pseudonym)]
         return list(_actions(item, pseudonym)) if sk.startswith(ACTIONS) and item["type"] == CART else []
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PoisonedItem("a record of the stream") from error
@@ -135,6 +137,19 @@ def _actions(item: Item, pseudonym: Pseudonym) -> Iterator[Fact]:
             cart=cart_of(action["cartId"]),
             details=compact(action.get("details") or {}),
         )
+
+
+def _step(item: Item, pseudonym: Pseudonym) -> Fact:
+    moved = {name: item[name] for name in ("kind", "from", "to") if name in item}
+    return Fact(
+        fact="step",
+        id=_text(item["id"]),
+        session=pseudonym(_text(item["pk"]).removeprefix("SESSION#")),
+        customer=_customer(item.get("customer"), pseudonym),
+        at_ms=_whole(item["at"]),
+        name=_text(item["name"]),
+        details=compact(moved | item.get("details", {})),
+    )
 
 
 def cart_of(cart_id: str | None) -> str | None:

@@ -10,11 +10,14 @@
     SESSION#<id>      MID#<messageId>      where the message with this id of a client is
     SESSION#<id>      ACT#<ulid>           {type: "cart", actions}: the cart actions of one request
     SESSION#<id>      VIEWS                {views, version}: the last views
+    SESSION#<id>      STEP#<ulid>          {name, from?, to?, at, details}: an event of its flow
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
     CONVERSATION#<session>  RANGE#<conversation>#<seq>  an archive object: the messages from that seq on
     OUTBOX#<session>  ORDER                a completed order of which a CRM has still to be told, or its deal's id
+    CHARGE#<session>  CHECKOUT, UPSELL#<offer>  a charge that is not settled; without TTL, it outlives the session
+    SANDBOX#<key>     CHARGE               what the sandbox of payments remembers of a charge
     ALIAS#<alias>     ALIAS                {id}: an id of a system that moved in
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
@@ -32,7 +35,7 @@ CORE = "CORE"
 MARKER = "EXPIRY"
 SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
-ACTIONS, VIEWS = "ACT#", "VIEWS"
+ACTIONS, VIEWS, STEPS = "ACT#", "VIEWS", "STEP#"
 DATA, PAST = "DATA#", "PAST#"
 VERSIONS_BACK = 128
 """How many versions of a bucket there are steps back from; the next one takes the slot of the oldest."""
@@ -120,6 +123,11 @@ def outbox_key(session_id: str) -> Key:
 def outbox_of(customer_id: str) -> str:
     """Return the place of a customer's orders in the index by customer, apart from the sessions."""
     return f"{OUTBOX}{customer_id}"
+
+
+def charge_key(session_id: str, offer_id: str | None) -> Key:
+    """Return the key of a charge: of an accepted offer, of the checkout itself without one."""
+    return Key(f"CHARGE#{session_id}", "CHECKOUT" if offer_id is None else f"UPSELL#{offer_id}")
 
 
 def alias_key(alias: str) -> Key:

@@ -1,0 +1,1 @@
+"""Payments: who takes them, and how a charge is made once, whatever dies in between."""
