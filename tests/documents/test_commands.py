@@ -30,6 +30,10 @@ NOT_HERE = {
         "make rotate-keys STAGE=prod": NEEDS_AWS,
     },
     "docs/operations.md": {"STAGE=prod": NEEDS_AWS},
+    "docs/checkout.md": {
+        "STAGE=prod": NEEDS_AWS,
+        "sleep 61": "a minute; tests/deployed/test_flows.py does the same with a charge that has waited",
+    },
     "CONTRIBUTING.md": {
         ".venv/bin/pre-commit install": "a working copy whose hooks may be changed",
         "make check": "to be outside of the tests, or it would never end",
@@ -104,7 +108,7 @@ def test_a_chat_outlives_its_session(environment: dict[str, str], tmp_path: Path
     assert re.search(r"where is my order.*50", asked, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("page", [*WHOLE, "docs/operations.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", [*WHOLE, "docs/checkout.md", "docs/operations.md", "CONTRIBUTING.md"])
 def test_the_commands_of_a_page_print_what_it_shows(
     page: str, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from local.paths import ROOT
 from tessera.model.caller import Scope
 from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
-from tessera.model.kinds import DEFAULTS, Flow
-from tessera.telemetry import ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, SERIES
+from tessera.model.kinds import DEFAULTS, Step
+from tessera.telemetry import ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, PAYMENT_LAG, SERIES
 
-LAGS = (ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG)
+LAGS = (ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, PAYMENT_LAG)
 UNITS = {"min": MINUTE_SECONDS, "h": HOUR_SECONDS, "d": DAY_SECONDS}
 
 
@@ -31,11 +31,10 @@ def seconds(cell: str) -> int:
     return int(amount) * UNITS[unit]
 
 
-def steps(cell: str) -> Flow | None:
+def steps(cell: str) -> tuple[tuple[Step, ...], bool] | None:
     if cell == "none":
         return None
-    guarded = cell.endswith(", guarded")
-    return Flow(steps=tuple(quoted(cell) or map(int, cell.split())), guarded=guarded)
+    return tuple(quoted(cell) or map(int, cell.split())), cell.endswith(", guarded")
 
 
 def test_the_kinds_are_those_of_the_model() -> None:
@@ -51,7 +50,7 @@ def test_the_kinds_are_those_of_the_model() -> None:
             kind.absolute_seconds,
             kind.hot_retention_seconds,
             kind.archive_retention_seconds,
-            kind.flow,
+            kind.flow and (kind.flow.steps, kind.flow.guarded),
         )
         for name, kind in DEFAULTS.items()
     }

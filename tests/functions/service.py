@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "LOG_SALT": "salt",
     "METRICS_FLUSH_SECONDS": "0",
     "REALTIME_TABLE": "tessera-test-realtime",
+    "PAYMENT_PROVIDER": "sandbox",
 }
 ORIGIN = "https://shop.example"
 CSRF = {"origin": ORIGIN, "x-tessera-csrf": "1"}
@@ -285,6 +286,7 @@ def owners_body(name: str) -> Any:
         "data/save": {"name": "Ada"},
         "data/patch": {"name": "Ada"},
         "conversations/append": {"messages": [{"role": "user", "content": "Hello"}]},
+        "flows/advance": {"to": 2},
         "activity/cart": {"cartId": "cart-1"},
         "activity/views": {"views": [{"productId": "p-1"}]},
         "activity/collect": {

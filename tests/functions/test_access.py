@@ -29,6 +29,9 @@ SCOPES = {
     "conversations/clear": "sessions:write",
     "conversations/pop": "sessions:write",
     "conversations/recall": "sessions:read",
+    "flows/advance": "sessions:write",
+    "flows/checkout": "sessions:write",
+    "flows/upsell": "sessions:write",
     "activity/cart": "sessions:write",
     "activity/views": "sessions:write",
     "activity/collect": "sessions:write",
@@ -129,7 +132,7 @@ def test_to_a_service_unknown_and_malformed_ids_are_not_found(service: Service, 
 @pytest.mark.parametrize("name", BY_OWNER)
 @pytest.mark.parametrize("form", ["id", "me", "alias"])
 def test_a_session_reaches_itself(service: Service, name: str, form: str) -> None:
-    owner, alias = _with_alias(service)
+    owner, alias = _with_alias(service, kind="form" if name == "flows/advance" else "auth")
     service.call("data/save", owner.id, token=owner.token, body={})  # the bucket that the samples are about
     asked = {"id": owner.id, "me": "me", "alias": alias}[form]
     answer = service.call(name, asked, token=owner.token, body=owners_body(name))
@@ -196,9 +199,9 @@ class _Hour:
         return 3_600_000
 
 
-def _with_alias(service: Service) -> tuple[Owner, str]:
+def _with_alias(service: Service, **body: Any) -> tuple[Owner, str]:
     owner = service.create()
-    record, alias = session(now=service.clock.now), "legacy-7"
+    record, alias = session(now=service.clock.now, **body), "legacy-7"
     service.graph.sessions.create(record, {}, [alias])
     return (
         Owner(record.id, service.graph.access_tokens.for_session(record), "", "", owner.session),

@@ -55,8 +55,8 @@ class FakeSecret:
         return Keys(self.fetch, clock)
 
 
-class Crash(Exception):
-    """The container died here."""
+class Crash(BaseException):
+    """The container died here: nothing that it runs catches this."""
 
 
 class CrashingStore:

@@ -1,12 +1,14 @@
 """What each function is made to do, so that it does all its work."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
 from tessera.model.caller import Caller
 from tessera.model.changes import Change
 from tessera.model.life import extended
-from tessera.stores.keys import COMPACTION, HEAD, conversations
-from tessera.stores.table import Key
+from tessera.stores.keys import COMPACTION, HEAD, conversations, core_key
+from tessera.stores.table import Item, Key, Table
 from tests.support.fakes import FailingStore, InterruptedStore
 from tests.template.reading import Json
 from tests.template.world import DAY, SERVICE, Made, World
@@ -172,6 +174,71 @@ def _head_of(world: World, made: Made) -> Key:
     return Key(head["pk"], head["sk"])
 
 
+def _advance(world: World) -> None:
+    made = world.create(kind="form")
+    assert world.call("flows/advance", SERVICE, {"to": 2}, sessionId=made.alias)["currentStep"] == 2
+
+
+def _pay(world: World, made: Made, by: str = "tok_success") -> Json:
+    order = {"products": [{}], "amount": 100, "currency": "EUR", "paymentToken": by, "sessionId": made.alias}
+    return world.call("flows/checkout", SERVICE, order)
+
+
+def _checkout(world: World) -> None:
+    """The second session is deleted while the provider is asked."""
+    assert _pay(world, world.create(kind="checkout"))["status"] == "completed"
+    made, table = world.create(kind="checkout"), world.table
+    world.table = _OnceCharged(table, lambda: world.sessions.delete(made.id))
+    _refused(lambda: _pay(world, made))
+    world.table = table
+
+
+def _upsell(world: World) -> None:
+    """Same."""
+    for end in (lambda _: None, lambda made: world.sessions.delete(made.id)):
+        made = world.create(kind="checkout")
+        _pay(world, made)
+        offers = Change({("upsells", "offers"): [{"offerId": "o", "amount": 1}]})
+        world.table.update(core_key(made.id), offers)
+        table, said = world.table, {"offerId": "o", "decision": "accepted", "sessionId": made.alias}
+        world.table = _OnceCharged(table, lambda: end(made))  # noqa: B023 - called here
+        _refused(lambda: world.call("flows/upsell", SERVICE, said))  # noqa: B023 - same
+        world.table = table
+
+
+def _refused(call: Callable[[], object]) -> None:
+    """Call it, and let it find the session gone."""
+    with suppress(AssertionError):
+        call()
+
+
+class _OnceCharged:
+    """A table where somebody else acts as soon as the sandbox has charged."""
+
+    def __init__(self, table: Table, meanwhile: Callable[[], object]) -> None:
+        self._table, self._meanwhile = table, meanwhile
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._table, verb)
+
+    def update(self, key: Key, change: Change) -> Item:
+        item = self._table.update(key, change)
+        if key.pk.startswith("SANDBOX#"):
+            self._meanwhile()
+        return item
+
+
+def _reconcile(world: World) -> None:
+    """One was charged, one was not, of one the session is gone."""
+    for by in ("tok_timeout", "tok_error", "tok_timeout"):
+        made = world.create(kind="checkout")
+        assert _pay(world, made, by)["status"] == "processing"
+    world.sessions.delete(made.id)
+    world.now += 60_000
+    done = world.invoke("flows/reconcile", {})
+    assert (done["settled"], done["flagged"]) == (2, 1)
+
+
 def _set_and_fill_cart(world: World) -> None:
     made = world.create()
     world.call("activity/cart", SERVICE, {"cartId": "cart"}, method="PUT", sessionId=made.alias)
@@ -296,6 +363,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "conversations/pop": _pop,
     "conversations/recall": _recall,
     "conversations/archive": _archive,
+    "flows/advance": _advance,
+    "flows/checkout": _checkout,
+    "flows/upsell": _upsell,
+    "flows/reconcile": _reconcile,
     "activity/cart": _set_and_fill_cart,
     "activity/views": _on_a_session("activity/views", {"views": [{"productId": "p-1"}]}),
     "activity/collect": _collect,

@@ -44,6 +44,11 @@ FUNCTIONS = {
 }
 SERVICE = Caller(service="test", scopes=frozenset({Scope.ADMIN}))
 DAY = 86_400_000
+DEMANDED = {"present": ["/data/form/a"]}
+"""Of a move: what lies in the bucket that every session here has."""
+
+FORM = {"steps": [1, 2], "demands": [{"to": 2, **DEMANDED}]}
+FUNNEL = {"steps": ["cart", "pay", "offer", "end"], "paying": "pay", "demands": [{"to": "pay", **DEMANDED}]}
 SETTINGS = Settings.of(
     {
         "TABLE_NAME": "tessera-test",
@@ -57,6 +62,8 @@ SETTINGS = Settings.of(
         "REALTIME_TABLE": "RealtimeTable",
         "HISTORY_MESSAGES": "10",
         "METRICS_FLUSH_SECONDS": "0",
+        "PAYMENT_PROVIDER": "sandbox",
+        "KINDS": json.dumps({"form": {"flow": FORM}, "checkout": {"flow": FUNNEL}}),
     }
 )
 
@@ -119,10 +126,10 @@ class World:
         assert answer["statusCode"] < 300, answer
         return json.loads(answer["body"]) if "json" in answer["headers"].get("Content-Type", "") else None
 
-    def create(self, customer_id: str | None = None) -> Made:
+    def create(self, customer_id: str | None = None, kind: str = "chat") -> Made:
         """Create a session with a bucket, through its function; it has an alias."""
         customer = {"customer": {"customerId": customer_id}} if customer_id else {}
-        made = self.call("sessions/create", SERVICE, {"kind": "chat", "data": {"form": {"a": 1}}, **customer})
+        made = self.call("sessions/create", SERVICE, {"kind": kind, "data": {"form": {"a": 1}}, **customer})
         record = self.sessions.find(made["session"]["id"])
         alias = f"old-{next(self.keys)}"
         self.table.transact([Put({**alias_key(alias)._asdict(), "id": record.id})])

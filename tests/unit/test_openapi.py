@@ -24,6 +24,7 @@ IF_MATCH = {
     *["updateSession", "deleteSession", "extendSession", "loginSession"],
     *["saveData", "patchData", "removeData"],
     *["appendMessages", "clearMessages", "popMessage"],
+    *["advanceSession", "processCheckout", "processUpsell"],
     *["setCart", "recordCartActions", "recordViews"],
 }
 

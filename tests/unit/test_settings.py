@@ -36,6 +36,7 @@ def test_what_need_not_be_said_has_its_default() -> None:
         "store_timeout_seconds": 1,
         "cleanup_shards": 16,
         "bitrix24": "off",
+        "payment_provider": "",
         "athena_workgroup": "",
         "glue_database": "",
         "facts_stream": "",

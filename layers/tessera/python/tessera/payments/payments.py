@@ -6,7 +6,7 @@
        the intent goes.
 
 Who dies after 1 or 2 leaves the intent, and the reconciler goes on from there after `stores.charges.GRACE`: it
-asks the provider what became of the key, or asks for the charge again under the same key, and does 3. The condition
+asks the provider what became of the key, or for the charge again under the same key, and does 3. The condition
 of 3 is that the session still has this charge open, so that it happens once.
 """
 
