@@ -42,7 +42,7 @@ reset: .venv/.stamp ## stop and empty the state
 logs: .venv/.stamp ## tail the logs of a running system
 	@$(PYTHON) -m local logs
 
-.PHONY: env invoke objects sam-local token keys rotate-keys
+.PHONY: env invoke objects sam-local token keys rotate-keys webhook
 env: .venv/.stamp ## the address and the admin token as shell variables: eval "$(make -s env)"
 	@$(PYTHON) -m local env
 
@@ -71,6 +71,9 @@ keys: .venv/.stamp ## put a first key ring into the secret when it has none
 
 rotate-keys: .venv/.stamp ## add new keys; older ones verify until they drop out
 	@$(PYTHON) -m local keys --rotate $(AT)
+
+webhook: .venv/.stamp ## put Bitrix24's webhook into its secret, from the input
+	@$(PYTHON) -m local webhook $(AT)
 
 # --- checking --------------------------------------------------------------------------------------
 

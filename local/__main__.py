@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from local import commands
+from local.bitrix24 import bitrix24
 from local.build import HOST_ARCHITECTURE
 from local.insights import insights
 from local.paths import BUILD
@@ -48,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("--rotate", action="store_true")
     keys.set_defaults(run=commands.keys)
 
+    portal = adding.add_parser("bitrix24", help=bitrix24.__doc__)
+    portal.add_argument("--port", type=int, default=0, help="any free one when left out")
+    portal.set_defaults(run=bitrix24)
+
+    webhook = adding.add_parser("webhook", help=commands.webhook.__doc__)
+    webhook.set_defaults(run=commands.webhook)
+
     insight = adding.add_parser("insights", help=insights.__doc__)
     insight.add_argument("name", nargs="?", help="such as conversion; all of them when left out")
     insight.add_argument(
@@ -56,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     insight.add_argument("--to", dest="last", help="the last day; today when left out")
     insight.set_defaults(run=insights)
 
-    for command in (token, keys):
+    for command in (token, keys, webhook):
         command.add_argument("--stage", help="a stage deployed to AWS; the embedded AWS when left out")
     return top
 

@@ -26,6 +26,8 @@ from local.logs import Tail
 from local.paths import EVENTS, FUNCTIONS, ROOT, STATE, TEMPLATE
 from local.stack import Stack
 from local.trouble import Trouble
+from tessera.errors import Misconfigured
+from tessera.integrations import bitrix24
 
 _WATCHED = (FUNCTIONS, ROOT / "layers", TEMPLATE)
 _LOOK_BACK_MILLIS = 600_000
@@ -131,6 +133,22 @@ def keys(arguments: Namespace) -> None:
         print(f"new signing key {keyring.rotate(*target)}; it signs an hour from now")
     else:
         print("first key ring made" if keyring.ensure(*target) else "the secret has its key ring")
+
+
+def webhook(arguments: Namespace) -> None:
+    """Put a webhook of Bitrix24 into its secret. It is read from the input: a command line stays in a history."""
+    address = sys.stdin.readline().strip()
+    try:
+        bitrix24.opened(address, timeout=1)
+    except Misconfigured as refused:
+        raise Trouble(str(refused)) from None
+    clients, deployed = _target(arguments.stage)
+    if "WebhookSecret" not in deployed.outputs:
+        raise Trouble("the stack is deployed with Bitrix24=off")
+    clients.secretsmanager.put_secret_value(
+        SecretId=deployed.outputs["WebhookSecret"], SecretString=json.dumps({"webhook": address})
+    )
+    print("the webhook is in its secret")
 
 
 def _up(stack: Stack) -> None:

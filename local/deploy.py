@@ -34,6 +34,7 @@ PARAMETERS = {
     "MetricsFlushSeconds": "0",
     "RateLimits": "off",
     "PaymentProvider": "sandbox",
+    "Bitrix24": "on",
 }
 
 

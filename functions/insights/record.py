@@ -1,4 +1,7 @@
-"""The table's stream, as facts: new sessions, and what happens in carts."""
+"""The table's stream, as facts for analysis, and completed orders as events on EventBridge.
+
+Both here, since DynamoDB promises a stream two readers, and the archive is the other one.
+"""
 
 from contextlib import suppress
 from typing import Any
@@ -6,7 +9,8 @@ from typing import Any
 from tessera.entry import Entry, Remaining
 from tessera.errors import PoisonedItem, Unavailable
 from tessera.stores.facts import Fact, facts_of
-from tessera.telemetry import ERRORS, FACTS
+from tessera.stores.keys import OUTBOX
+from tessera.telemetry import ERRORS, FACTS, ORDERS
 from tessera.wiring import Graph
 
 type Batch = dict[str, list[dict[str, str]]]
@@ -14,12 +18,13 @@ type Batch = dict[str, list[dict[str, str]]]
 
 
 def record(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> Batch:
-    """Tell the facts of a batch.
+    """Tell the orders and the facts of a batch.
 
-    Where they are not taken, all of the batch comes again: of a stream Lambda repeats everything from the first
+    Where facts are not taken, all of the batch comes again: of a stream Lambda repeats everything from the first
     record that failed, and a fact may be told twice.
     """
     records: list[dict[str, Any]] = event["Records"]
+    _tell_orders([session for each in records if (session := _ordered(each))], graph)
     facts = [fact for each in records for fact in _facts(each, graph)]
     try:
         graph.facts.put(facts)
@@ -28,6 +33,27 @@ def record(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> Batch:
         return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
     graph.telemetry.count(FACTS, len(facts))
     return {"batchItemFailures": []}
+
+
+def _tell_orders(sessions: list[str], graph: Graph) -> None:
+    """Tell of orders. Where events are not taken the facts need not wait: a schedule finds the orders."""
+    if not sessions:
+        return
+    try:
+        graph.events.orders_completed(sessions)
+    except Unavailable as error:
+        graph.telemetry.log.warning("orders left to the schedule", reason=type(error).__name__)
+    else:
+        graph.telemetry.count(ORDERS, len(sessions))
+
+
+def _ordered(each: dict[str, Any]) -> str | None:
+    """Return whose order a record tells of as new; None for any other one."""
+    with suppress(AttributeError, KeyError, TypeError):
+        place: str = each["dynamodb"]["Keys"]["pk"]["S"]
+        if each["eventName"] == "INSERT" and place.startswith(OUTBOX):
+            return place.removeprefix(OUTBOX)
+    return None
 
 
 def _facts(each: dict[str, Any], graph: Graph) -> list[Fact]:

@@ -16,12 +16,12 @@ from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.bodies import SessionPatch
-from tessera.model.changes import Change
 from tessera.model.clock import Millis
 from tessera.model.edit import edited
 from tessera.model.record import Record
 from tessera.model.session import Session
 from tessera.model.status import Status
+from tessera.stores.session_store import Decision
 from tessera.telemetry import COMPLETED
 
 from aws_lambda_powertools.event_handler import Response
@@ -51,14 +51,15 @@ def update(
     """Apply a merge patch (RFC 7396): null removes. Writers of different fields lose nothing of each other."""
     access, graph, completes = exchange.access, exchange.graph, False
 
-    def decide(record: Record, now: Millis) -> Change:
+    def decide(record: Record, now: Millis) -> Decision:
         nonlocal completes
         completes = patch.status == Status.COMPLETED != record.session.status
         kind = graph.kinds.get(record.session.kind)
         by_service = access.caller.is_service
-        return edited(record, patch, flow=kind and kind.flow, by_service=by_service, now=now)
+        change = edited(record, patch, flow=kind and kind.flow, by_service=by_service, now=now)
+        return change, graph.outbox.completed(record, change, now) if completes else ()
 
-    record = access.change(session_id, decide)
+    record = access.change_with(session_id, decide)
     if completes:
         graph.telemetry.count(COMPLETED)
     return answers.session(record)

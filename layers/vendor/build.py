@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 """Lambda's python3.13 runs on Amazon Linux 2023, glibc 2.34: wheels up to manylinux_2_34 load there."""
 
-SERVICES = {"athena", "dynamodb", "firehose", "s3", "secretsmanager", "sts", "xray"}
+SERVICES = {"athena", "dynamodb", "events", "firehose", "s3", "secretsmanager", "sqs", "sts", "xray"}
 """The AWS services whose models stay; botocore carries those of all, 20 MB of JSON. Functions call all but
 two: credential providers call sts, and the X-Ray SDK makes an xray client when imported."""
 

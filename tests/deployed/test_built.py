@@ -53,6 +53,8 @@ def test_every_function_answers_its_sample_event(name: str, events: dict[str, An
             assert payload["done"] is True
         case "conversations/archive" | "insights/record":
             assert payload == {"batchItemFailures": []}
+        case "integrations/bitrix24":
+            assert payload in ({}, {"nothing": 1}), "there is no such order, and perhaps no webhook"
         case _:
             assert payload["statusCode"] == ANSWERS.get(name, 404), payload["body"]
             assert json.loads(payload["body"]) if name != "operations/metrics" else "tessera_" in payload["body"]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import boto3
@@ -216,6 +217,37 @@ def archiving(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.service.graph.archiver.tend(owner.id, session["conversationId"])
 
 
+class Portal:
+    """Makes every deal at once."""
+
+    def ready(self) -> bool:
+        return True
+
+    def add_deal(self, _fields: Any) -> str:
+        return "1"
+
+
+def completing(scene: Scene) -> Callable[[], Any]:
+    service = scene.service.another(BITRIX24="on")
+    owner = service.create(kind="checkout", amount=4_900, currency="EUR")
+    update = partial(service.call, "sessions/update", owner.id, token=scene.admin)
+    update(body={"status": "processing"})
+    return lambda: update(body={"status": "completed"})
+
+
+def delivering(scene: Scene) -> Callable[[], Any]:
+    completing(scene)()
+    service = scene.service.another(BITRIX24="on")
+    service.graph.bitrix24 = Portal()
+    (item,) = service.graph.outbox.due(scene.clock.now + 86_400_000, limit=1).items
+    return lambda: service.graph.order_delivery.deliver(item["pk"].removeprefix("OUTBOX#"), 0)
+
+
+def nothing_to_deliver(scene: Scene) -> Callable[[], Any]:
+    event = {"detail-type": "Scheduled Event"}
+    return lambda: scene.service.handler("integrations/bitrix24")(event, Context(60_000))
+
+
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -250,6 +282,9 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "three cart actions": cart_actions,
     "views": on_session("activity/views"),
     "events": events,
+    "complete an order": completing,
+    "make its deal": delivering,
+    "deliver, nothing to do": nothing_to_deliver,
     "health": lambda scene: lambda: scene.service.call("operations/health"),
     "clean-up, nothing to do": idle_run,
 }

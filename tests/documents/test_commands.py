@@ -48,6 +48,7 @@ WHOLE = [
     "docs/conversations.md",
     "docs/activity.md",
     "docs/insights.md",
+    "docs/bitrix24.md",
     "docs/python-client.md",
 ]
 """The pages all of whose blocks run."""

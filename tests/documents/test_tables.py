@@ -7,9 +7,9 @@ from local.paths import ROOT
 from tessera.model.caller import Scope
 from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
 from tessera.model.kinds import DEFAULTS, Step
-from tessera.telemetry import ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, PAYMENT_LAG, SERIES
+from tessera.telemetry import ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, CRM_LAG, PAYMENT_LAG, SERIES
 
-LAGS = (ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, PAYMENT_LAG)
+LAGS = (ARCHIVE_LAG, CLEANUP_LAG, COMPACTION_LAG, CRM_LAG, PAYMENT_LAG)
 UNITS = {"min": MINUTE_SECONDS, "h": HOUR_SECONDS, "d": DAY_SECONDS}
 
 

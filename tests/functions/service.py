@@ -24,7 +24,7 @@ from tessera.stores.tiers import L2, L3, Tiers
 from tessera.tokens.cookie import NAME
 from tessera.wiring import Graph
 from tests.functions.documented import undocumented
-from tests.support.fakes import FakeClock, FakeSecret
+from tests.support.fakes import FakeClock, FakeEvents, FakeLetters, FakeSecret, FakeWebhook
 from tests.support.sockets import MemoryPosts
 
 ENVIRONMENT = {
@@ -133,6 +133,9 @@ class Service:
     query_engine: QueryEngine = field(default_factory=NoRows)
     realtime_table: Table = field(default_factory=MemoryTable)
     posts: MemoryPosts = field(default_factory=MemoryPosts)
+    events: FakeEvents = field(default_factory=FakeEvents)
+    letters: FakeLetters = field(default_factory=FakeLetters)
+    webhook: FakeWebhook = field(default_factory=FakeWebhook)
 
     def __post_init__(self) -> None:
         self._handlers: dict[str, Any] = {}
@@ -153,8 +156,11 @@ class Service:
             client=self.client,
             open_bucket=lambda name: TimedStore(buckets[name], tiers, L3),
             open_table=lambda _: self.realtime_table,
+            fetch_webhook=self.webhook.fetch,
+            sleep=self.clock.forward,
         )
         graph.facts, graph.query_engine, graph.posts = self.facts, self.query_engine, self.posts
+        graph.events, graph.letters = self.events, self.letters
         graph.telemetry.log.logger_handler.stream = Console()
         return graph
 

@@ -49,6 +49,10 @@ def test_an_empty_system_has_nothing_to_clean_up(service: Service) -> None:
     }
 
 
+def test_an_empty_system_has_no_order_to_deliver(service: Service) -> None:
+    assert service.handler("integrations/bitrix24")(sample("integrations/bitrix24"), Context()) == {}
+
+
 @pytest.mark.parametrize("name", HTTP)
 def test_a_sample_is_of_the_route_that_the_template_has(name: str) -> None:
     functions = {f"{f.context}/{f.operation}": f for f in parse(TEMPLATE.read_text()).functions()}

@@ -5,7 +5,7 @@ A store is a table or a bucket.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -174,3 +174,39 @@ class RefusingClient:
             raise ClientError({"Error": {"Code": self._code}, **self._details}, operation)
 
         return refuse
+
+
+class FakeEvents:
+    """Events, by the sessions that they name; none are taken while it is down."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.down = False
+
+    def orders_completed(self, session_ids: Sequence[str]) -> None:
+        if self.down:
+            raise Unavailable
+        self.told += session_ids
+
+
+class FakeLetters:
+    """Dead letters, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.letters: list[Mapping[str, Any]] = []
+
+    def put(self, letter: Mapping[str, Any]) -> None:
+        self.letters.append(letter)
+
+
+class FakeWebhook:
+    """The secret with the webhook; a container remembers the last one that it saw."""
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+        self._cached = "{}"
+
+    def fetch(self, fresh: bool) -> str:
+        if fresh:
+            self._cached = json.dumps({"webhook": self.address} if self.address else {})
+        return self._cached

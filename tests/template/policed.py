@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tessera.integrations.events import Events
+from tessera.integrations.letters import Letters
 from tessera.model.changes import Change, Clause
 from tessera.realtime.delivery import Posted
 from tessera.stores.bucket import Bucket
@@ -16,6 +18,9 @@ TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 REALTIME = {"Fn::GetAtt": ["RealtimeTable", "Arn"]}
 KEYS = {"Ref": "Keys"}
 FACTS = {"Fn::GetAtt": ["Facts", "Arn"]}
+WEBHOOK = {"Ref": "BitrixWebhook"}
+BUS = {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"}
+DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
 
 type Grant = tuple[str, str, str]
 """A statement's name, an action of it, and the partition or the resource that it is for."""
@@ -191,6 +196,28 @@ class PolicedFacts:
     def put(self, facts: Sequence[Fact]) -> None:
         self._policy.require("firehose:PutRecordBatch", FACTS)
         self._facts.put(facts)
+
+
+class PolicedEvents:
+    """Implements `Events` on other ones, under a policy."""
+
+    def __init__(self, events: Events, policy: Policy) -> None:
+        self._events, self._policy = events, policy
+
+    def orders_completed(self, session_ids: Sequence[str]) -> None:
+        self._policy.require("events:PutEvents", BUS)
+        self._events.orders_completed(session_ids)
+
+
+class PolicedLetters:
+    """Implements `Letters` on other ones, under a policy."""
+
+    def __init__(self, letters: Letters, policy: Policy) -> None:
+        self._letters, self._policy = letters, policy
+
+    def put(self, letter: Mapping[str, Any]) -> None:
+        self._policy.require("sqs:SendMessage", DEAD_LETTERS)
+        self._letters.put(letter)
 
 
 class PolicedAthena:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from local.bitrix24 import Portal, running
 from tessera.model.caller import Caller
 from tessera.model.changes import Change
 from tessera.model.life import extended
@@ -255,7 +256,33 @@ def _collect(world: World) -> None:
 def _record(world: World) -> None:
     made = world.create()
     world.invoke("insights/record", world.born(made))
+    world.invoke("insights/record", world.order())
     assert world.facts.lines
+    assert world.events.told
+
+
+def _update(world: World) -> None:
+    """As another system named it; and one that completes an order."""
+    world.call("sessions/update", SERVICE, {"email": "a@example.com"}, sessionId=world.create().alias)
+    world.order()
+
+
+def _deliver(world: World) -> None:
+    """An order by its event; one that has waited too long; more while the portal is down, up to the last."""
+    with running(Portal()) as portal:
+        world.webhook = portal.webhook
+        world.invoke("insights/record", world.order())
+        event = {"detail-type": "OrderCompleted", "detail": {"session": world.events.told[0]}}
+        assert world.invoke("integrations/bitrix24", event) == {"delivered": 1}
+        world.order()
+        world.now += 4 * DAY
+        portal.faults.append("refusal")
+        assert world.invoke("integrations/bitrix24", {})["given up"] == 1
+        for _ in range(6):
+            world.order()
+        world.now += 3_600_000
+        portal.faults += ["outage"] * 6
+        assert world.invoke("integrations/bitrix24", {})["busy"] == 1
 
 
 def _cleanup(world: World) -> None:
@@ -343,7 +370,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "sessions/create": _create,
     "sessions/get": _get,
     "sessions/list": lambda world: world.call("sessions/list", world.create("c1").caller),
-    "sessions/update": _on_a_session("sessions/update", {"email": "a@example.com"}),
+    "sessions/update": _update,
     "sessions/delete": _delete,
     "sessions/validate": _on_a_session("sessions/validate"),
     "sessions/extend": _on_a_session("sessions/extend", {"seconds": 60}),
@@ -378,6 +405,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "insights/query": lambda world: world.call("insights/query", SERVICE, name="questions"),
     "lifecycle/cleanup": _cleanup,
     "lifecycle/compact": _compact,
+    "integrations/bitrix24": _deliver,
     "operations/health": lambda world: world.call("operations/health", Caller()),
     "operations/metrics": lambda world: world.call("operations/metrics", SERVICE),
     "operations/openapi": lambda world: world.call("operations/openapi", Caller()),

@@ -12,16 +12,8 @@ from tests.template.reading import ROOT, TEMPLATE, Template, parse
 
 FILES = sorted((ROOT / "functions").glob("*/*.py"))
 CONTEXTS = [
-    "sessions",
-    "tokens",
-    "data",
-    "conversations",
-    "flows",
-    "activity",
-    "realtime",
-    "insights",
-    "lifecycle",
-    "operations",
+    *["sessions", "tokens", "data", "conversations", "flows", "activity", "experiments", "realtime", "insights"],
+    *["lifecycle", "integrations", "operations"],
 ]
 MAY_IMPORT = {"tessera", "pydantic", "aws_lambda_powertools", *sys.stdlib_module_names}
 

@@ -19,20 +19,24 @@ from tessera.settings import Settings
 from tessera.stores.attributes import encode_item
 from tessera.stores.bucket import Bucket, MemoryBucket
 from tessera.stores.facts import MemoryFacts
-from tessera.stores.keys import CORE, MARKER, SEGMENT, alias_key, child_key, partition
+from tessera.stores.keys import CORE, MARKER, SEGMENT, alias_key, child_key, outbox_key, partition
 from tessera.stores.memory import MemoryTable
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Item, Key, Put, Table
 from tessera.stores.tiers import Tiers
 from tessera.tokens.keyring import new_ring
 from tessera.wiring import Graph
+from tests.support.fakes import FakeEvents, FakeLetters
 from tests.template.policed import (
     KEYS,
     REALTIME,
+    WEBHOOK,
     PolicedAthena,
     PolicedBucket,
     PolicedClient,
+    PolicedEvents,
     PolicedFacts,
+    PolicedLetters,
     PolicedPosts,
     PolicedTable,
     Policy,
@@ -64,6 +68,7 @@ SETTINGS = Settings.of(
         "METRICS_FLUSH_SECONDS": "0",
         "PAYMENT_PROVIDER": "sandbox",
         "KINDS": json.dumps({"form": {"flow": FORM}, "checkout": {"flow": FUNNEL}}),
+        "BITRIX24": "on",
     }
 )
 
@@ -89,6 +94,9 @@ class World:
         default_factory=lambda: {name: MemoryBucket() for name in ("Archive", "Analytics")}
     )
     facts: MemoryFacts = field(default_factory=MemoryFacts)
+    events: FakeEvents = field(default_factory=FakeEvents)
+    letters: FakeLetters = field(default_factory=FakeLetters)
+    webhook: str = ""
     ring: str = field(default_factory=lambda: json.dumps(new_ring(system_clock())))
     keys: Iterator[str] = field(default_factory=lambda: map(str, count()))
     policies: dict[str, Policy] = field(default_factory=dict)
@@ -155,6 +163,15 @@ class World:
         self.table.delete_many([Key(item["pk"], item["sk"]) for item in gone])
         return {"Records": [_record("REMOVE", item) for item in gone]}
 
+    def order(self) -> Json:
+        """Complete an order, through the functions; return what the stream says of it."""
+        body = {"kind": "checkout", "amount": 100, "currency": "EUR"}
+        session_id = self.call("sessions/create", SERVICE, body)["session"]["id"]
+        for status in ("processing", "completed"):
+            self.call("sessions/update", SERVICE, {"status": status}, sessionId=session_id)
+        (item,) = self.table.query(outbox_key(session_id).pk)
+        return {"Records": [_record("INSERT", item)]}
+
     def born(self, made: Made) -> Json:
         """Return what the stream says of a session that is new."""
         (core,) = self.table.query(partition(made.id), CORE)
@@ -185,6 +202,10 @@ class World:
             policy.require("secretsmanager:GetSecretValue", KEYS)
             return self.ring
 
+        def fetch_webhook(_fresh: bool) -> str:
+            policy.require("secretsmanager:GetSecretValue", WEBHOOK)
+            return json.dumps({"webhook": self.webhook})
+
         graph = Graph(
             settings=SETTINGS,
             table=PolicedTable(self.table, policy),
@@ -194,10 +215,12 @@ class World:
             client=PolicedClient(policy),
             open_bucket=lambda name: PolicedBucket(self.buckets[name], name, policy),
             open_table=lambda _: PolicedTable(self.realtime, policy, REALTIME),
+            fetch_webhook=fetch_webhook,
         )
         graph.posts = PolicedPosts(policy)
         live = graph.connections, graph.topics, graph.realtime_table, graph.posts, graph.clock
         graph.delivery = Delivery(*live, page=1)
+        graph.events, graph.letters = PolicedEvents(self.events, policy), PolicedLetters(self.letters, policy)
         graph.facts = PolicedFacts(self.facts, policy)
         graph.query_engine = Athena(PolicedAthena(policy), "workgroup", "database", graph.tiers, graph.clock)
         return graph

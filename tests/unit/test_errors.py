@@ -34,6 +34,8 @@ CALLED = {
     ],
     "secretsmanager": ["GetSecretValue"],
     "firehose": ["PutRecordBatch"],
+    "events": ["PutEvents"],
+    "sqs": ["SendMessage"],
     "athena": ["StartQueryExecution", "GetQueryExecution", "GetQueryResults"],
     "s3": ["GetObject", "PutObject", "ListObjectsV2", "DeleteObjects"],
 }

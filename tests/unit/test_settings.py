@@ -37,9 +37,21 @@ def test_what_need_not_be_said_has_its_default() -> None:
         "cleanup_shards": 16,
         "bitrix24": "off",
         "payment_provider": "",
+        "bitrix_webhook_secret": "",
+        "bitrix_deal_stage_id": "NEW",
+        "bitrix_assigned_by_id": 1,
+        "dead_letters_url": "",
+        "events_source": "",
         "athena_workgroup": "",
         "glue_database": "",
         "facts_stream": "",
+        "realtime_table": "",
+        "callback_url": "",
+        "history_messages": 1000,
+        "history_seconds": 86400,
+        "app_topics": ("*",),
+        "frames_per_minute": 600,
+        "posts_per_second": 1000,
     }
 
 
@@ -55,6 +67,11 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
         "METRICS_FLUSH_SECONDS": "0",
         "CLEANUP_SHARDS": "2",
         "BITRIX24": "on",
+        "BITRIX_WEBHOOK_SECRET": "webhook",
+        "BITRIX_DEAL_STAGE_ID": "C5:NEW",
+        "BITRIX_ASSIGNED_BY_ID": "7",
+        "DEAD_LETTERS_URL": "https://queue.example/letters",
+        "EVENTS_SOURCE": "tessera-test",
         "ATHENA_WORKGROUP": "tessera-test",
         "GLUE_DATABASE": "tessera_test",
         "FACTS_STREAM": "tessera-test-facts",
@@ -68,6 +85,9 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
     assert (settings.metrics_flush_seconds, settings.cleanup_shards) == (0, 2)
     assert (settings.athena_workgroup, settings.glue_database) == ("tessera-test", "tessera_test")
     assert settings.facts_stream == "tessera-test-facts"
+    assert (settings.bitrix24, settings.bitrix_webhook_secret) == ("on", "webhook")
+    assert (settings.bitrix_deal_stage_id, settings.bitrix_assigned_by_id) == ("C5:NEW", 7)
+    assert (settings.dead_letters_url, settings.events_source) == ("https://queue.example/letters", "tessera-test")
 
 
 @pytest.mark.parametrize("missing", WHOLE)

@@ -20,6 +20,7 @@ _WATCHED = {
     "Tessera CompactionLagSeconds",
     "Tessera PaymentLagSeconds",
     "Tessera PaymentsFlagged",
+    "Tessera CrmLagSeconds",
 }
 
 
@@ -55,6 +56,7 @@ BREAKS: Breaks = {
                 "CompactionLagAlarm": "Tessera CompactionLagSeconds",
                 "PaymentLagAlarm": "Tessera PaymentLagSeconds",
                 "PaymentsFlaggedAlarm": "Tessera PaymentsFlagged",
+                "CrmLagAlarm": "Tessera CrmLagSeconds",
                 "FactsAlarm": "AWS/Firehose DeliveryToS3.DataFreshness",
                 "FanoutAlarm": "AWS/Lambda IteratorAge of RealtimeFanoutFunction",
                 "IteratorAgeAlarm": "AWS/Lambda IteratorAge of ConversationsArchiveFunction",

@@ -7,7 +7,7 @@ from tessera.errors import Unavailable
 from tessera.stores.bucket import Bucket
 from tessera.stores.tiers import Tiers
 
-type Service = Literal["athena", "dynamodb", "firehose", "s3", "secretsmanager"]
+type Service = Literal["athena", "dynamodb", "events", "firehose", "s3", "secretsmanager", "sqs"]
 
 KEYS_MAX_AGE = 300
 """Seconds for which a container trusts the key ring that it has."""
@@ -49,7 +49,7 @@ class Secret:
         try:
             return self._provider.get(self._name, max_age=KEYS_MAX_AGE, force_fetch=fresh)
         except GetParameterError as error:
-            raise Unavailable("The keys cannot be read") from error
+            raise Unavailable("A secret cannot be read") from error
 
 
 def client_of(service: Service, timeout: float) -> Any:

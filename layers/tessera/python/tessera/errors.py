@@ -17,6 +17,8 @@ TesseraError
 ├── NothingToDo                  what is asked for was done before, or is under way; carries the session
 ├── Stale                        a condition did not hold; carries the item that was found instead
 ├── Cancelled                    the same for a transaction; carries what was found at which of its places
+├── Refused                      another service refused a call and did nothing; carries its code
+├── Unanswered                   a call to another service of which nobody knows what it has done
 ├── PoisonedItem                 a stored item that the model refuses; carries its key
 └── Misconfigured                the function refuses to start: settings, keys, tables, permissions
 
@@ -373,6 +375,21 @@ class Cancelled(TesseraError):
         self.failed, self.found = failed, found
 
 
+class Refused(TesseraError):
+    """Another service understood a call and refused it. `code` is its word for why, without anything personal."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"another service refused: {code}")
+        self.code = code
+
+
+class Unanswered(TesseraError):
+    """A call went out to another service, and no answer that can be read came: it may have taken effect."""
+
+    def __init__(self) -> None:
+        super().__init__("another service gave no answer")
+
+
 class PoisonedItem(TesseraError):
     """A stored item that the model refuses. `key` names it (never its content)."""
 
@@ -397,6 +414,8 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "Throttling": Throttled,
     "TooManyRequestsException": Throttled,
     "SlowDown": Throttled,
+    "RequestThrottled": Throttled,
+    "KmsThrottled": Throttled,
     "LimitExceededException": Throttled,
     "TransactionConflictException": Contended,
     "TransactionInProgressException": Contended,
@@ -409,6 +428,7 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "InternalServerException": Unavailable,
     "InternalServiceError": Unavailable,
     "InternalFailure": Unavailable,
+    "InternalException": Unavailable,
     "InternalError": Unavailable,
     "ServiceUnavailable": Unavailable,
     "ServiceUnavailableException": Unavailable,
@@ -446,6 +466,17 @@ AWS_ERRORS: Mapping[str, type[Problem] | type[Misconfigured]] = {
     "KeyTooLongError": Misconfigured,
     "InvalidObjectState": Misconfigured,  # a rule of the bucket has moved the object to where it cannot be read
     "EncryptionTypeMismatch": Misconfigured,
+    "QueueDoesNotExist": Misconfigured,
+    "InvalidAddress": Misconfigured,
+    "InvalidSecurity": Misconfigured,
+    "InvalidMessageContents": Misconfigured,
+    "UnsupportedOperation": Misconfigured,
+    "KmsAccessDenied": Misconfigured,
+    "KmsDisabled": Misconfigured,
+    "KmsInvalidKeyUsage": Misconfigured,
+    "KmsInvalidState": Misconfigured,
+    "KmsNotFound": Misconfigured,
+    "KmsOptInRequired": Misconfigured,
     "InvalidWriteOffset": Misconfigured,  # of appending, which we do not do
     "TooManyParts": Misconfigured,  # same
 }

@@ -37,6 +37,11 @@ class Settings(BaseModel):
     facts_stream: str = ""
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
     bitrix24: Literal["on", "off"] = "off"
+    bitrix_webhook_secret: str = ""
+    bitrix_deal_stage_id: Annotated[str, Field(min_length=1)] = "NEW"
+    bitrix_assigned_by_id: Annotated[int, Field(ge=1)] = 1
+    dead_letters_url: str = ""
+    events_source: str = ""
     athena_workgroup: str = ""
     payment_provider: Annotated[str, Field(pattern=r"^(|sandbox|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = ""
     glue_database: str = ""

@@ -43,6 +43,10 @@ CHECKOUTS_FAILED = "CheckoutsFailed"
 PAYMENTS_RECONCILED = "PaymentsReconciled"
 PAYMENTS_FLAGGED = "PaymentsFlagged"
 PAYMENT_LAG = "PaymentLagSeconds"
+ORDERS = "OrdersPublished"
+DEALS = "DealsMade"
+DEAL_FAILURES = "DealFailures"
+CRM_LAG = "CrmLagSeconds"
 
 SERIES = {
     CREATED: "tessera_sessions_created_total",
@@ -63,6 +67,9 @@ SERIES = {
     CHECKOUTS_FAILED: "tessera_checkouts_failed_total",
     PAYMENTS_RECONCILED: "tessera_payments_reconciled_total",
     PAYMENTS_FLAGGED: "tessera_payments_flagged_total",
+    ORDERS: "tessera_orders_published_total",
+    DEALS: "tessera_deals_made_total",
+    DEAL_FAILURES: "tessera_deal_failures_total",
 }
 """The Prometheus name of each counter; a tier's latency has `tessera_tier_milliseconds_{sum,count}`."""
 

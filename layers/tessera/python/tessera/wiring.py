@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from tessera.archive.memory import Memory
     from tessera.insights.insights import Insights
     from tessera.insights.results import QueryEngine
+    from tessera.integrations.bitrix24 import Bitrix24
+    from tessera.integrations.delivery import OrderDelivery
+    from tessera.integrations.events import Events
+    from tessera.integrations.letters import Letters
     from tessera.model.ulids import Ulids
     from tessera.payments.payments import Payments
     from tessera.payments.provider import PaymentProvider
@@ -62,6 +67,10 @@ def _no_table(name: str) -> Table:
     raise Misconfigured(f"nothing here opens the table {name}")
 
 
+def _no_webhook(_fresh: bool) -> str:
+    return "{}"
+
+
 @dataclass
 class Graph:
     """Everything that handlers need. What only some of them need is built when first asked for."""
@@ -74,6 +83,8 @@ class Graph:
     client: Any = None
     open_bucket: Callable[[str], Bucket] = _no_bucket
     open_table: Callable[[str], Table] = _no_table
+    fetch_webhook: Callable[[bool], str] = _no_webhook
+    sleep: Callable[[float], None] = time.sleep
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
@@ -114,6 +125,46 @@ class Graph:
         from tessera.stores.outbox import Outbox  # noqa: PLC0415 - few functions complete orders
 
         return Outbox(self.table, on=self.settings.bitrix24 == "on")
+
+    @cached_property
+    def events(self) -> "Events":
+        """Where events go; tests put another one here."""
+        from tessera.integrations.events import EventBridge  # noqa: PLC0415 - one function tells any
+
+        settings = self.settings
+        make = partial(client_of, "events", settings.store_timeout_seconds)
+        return EventBridge(make, settings.events_source)
+
+    @cached_property
+    def letters(self) -> "Letters":
+        """Where dead letters go; tests put another one here."""
+        from tessera.integrations.letters import QueuedLetters  # noqa: PLC0415 - one function writes any
+
+        settings = self.settings
+        make = partial(client_of, "sqs", settings.store_timeout_seconds)
+        return QueuedLetters(make, settings.dead_letters_url)
+
+    @cached_property
+    def bitrix24(self) -> "Bitrix24":
+        """The portal behind the webhook."""
+        from tessera.integrations.bitrix24 import Bitrix24, webhook_in  # noqa: PLC0415 - one function calls it
+
+        return Bitrix24(lambda fresh: webhook_in(self.fetch_webhook(fresh)))
+
+    @cached_property
+    def order_delivery(self) -> "OrderDelivery":
+        """The delivery of orders to that portal, at the pace that it allows and behind its circuit breaker."""
+        from tessera.integrations import bitrix24, deals, delivery  # noqa: PLC0415 - one function delivers
+        from tessera.stores.breaker import Policy  # noqa: PLC0415 - same
+        from tessera.stores.pace import Pace  # noqa: PLC0415 - same
+
+        settings, clock = self.settings, self.clock
+        pace = Pace(self.table, clock, "bitrix24", per_second=bitrix24.PER_SECOND, burst=bitrix24.BURST)
+        gate = delivery.Gate(pace, self.breaker("bitrix24", Policy(failed=delivery.is_down)), clock, self.sleep)
+        crm = deals.Deals(
+            self.bitrix24, stage=settings.bitrix_deal_stage_id, assigned_by=settings.bitrix_assigned_by_id
+        )
+        return delivery.OrderDelivery(self.outbox, crm, gate, self.letters, clock)
 
     @cached_property
     def new_ulid(self) -> "Ulids":
@@ -390,6 +441,7 @@ def on_lambda() -> Graph:
     settings = Settings.of(os.environ)
     tiers = Tiers()
     client = client_of("dynamodb", settings.store_timeout_seconds)
+    webhook = settings.bitrix_webhook_secret
 
     return Graph(
         settings=settings,
@@ -399,4 +451,5 @@ def on_lambda() -> Graph:
         client=client,
         open_bucket=Buckets(tiers, settings.store_timeout_seconds).bucket,
         open_table=lambda name: DynamoTable(client, name, tiers),
+        fetch_webhook=Secret(webhook, settings.store_timeout_seconds).fetch if webhook else _no_webhook,
     )

@@ -21,6 +21,7 @@
     ALIAS#<alias>     ALIAS                {id}: an id of a system that moved in
     METRICS           <shard>              counters, summed up by GET /metrics
     RATE#<who>        <window>             {count}
+    PACE              <name>               {dueAt}: when the next call to a service of this name is due
     CIRCUIT           <name>               {state, failures, openedAt?, owner?, leaseUntil}: of a circuit breaker
     CLEANUP           STATE                where the clean-up stands
     COMPACTION        STATE                {batch, pending?}: which batch of the compaction was the last
@@ -133,6 +134,11 @@ def charge_key(session_id: str, offer_id: str | None) -> Key:
 def alias_key(alias: str) -> Key:
     """Return the key under which an alias names its session."""
     return Key(f"ALIAS#{alias}", "ALIAS")
+
+
+def pace_key(name: str) -> Key:
+    """Return the key of the pace of calls to a service."""
+    return Key("PACE", name)
 
 
 def circuit_key(name: str) -> Key:

@@ -64,7 +64,7 @@ class Outbox:
             **outbox_key(record.id)._asdict(),
             "order": order,
             "claims": 0,
-            "freeAt": now,
+            "freeAt": 0,
             BY_EXPIRY.pk: OUTBOX_DUE,
             BY_EXPIRY.sk: now + GRACE,
             BY_CUSTOMER.sk: now,
