@@ -363,7 +363,40 @@ def _fanout(world: World) -> None:
     epoch = world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby"})["epoch"]
     world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby", "since": {"epoch": epoch, "offset": 0}})
     for _ in range(2):
-        assert world.invoke("realtime/fanout", world.streamed("LOG#", "WORK#")) == {"batchItemFailures": []}
+        assert world.invoke("realtime/fanout", world.streamed("LOG#", "WORK#", "SUB#")) == {
+            "batchItemFailures": []
+        }
+    _changes(world)
+
+
+def _changes(world: World) -> None:
+    """A session that is live somewhere is changed, gets a message, ends sooner, and is deleted."""
+    made = world.create()
+    assert world.connect("own", _ticket(world, made))["statusCode"] == 200
+    assert world.send("own", {"type": "subscribe", "id": 1, "topic": f"session:{made.id}"})["type"] == "subscribed"
+    before = world.core(made)
+    world.call("sessions/update", made.caller, {"email": "a@example.com"}, sessionId=made.id)
+    world.say(made, HELLO)
+    world.call("sessions/extend", made.caller, {"seconds": 60}, sessionId=made.id)
+    changed = [world.changed(before, world.core(made)), *world.born_messages(made)]
+    assert world.invoke("realtime/fanout", {"Records": changed}) == {"batchItemFailures": []}
+    gone = {"Records": [world.changed(before, None)]}
+    assert world.invoke("realtime/fanout", gone) == {"batchItemFailures": []}
+
+
+def _sweep(world: World) -> None:
+    """One has fallen silent, one must move, one's session has ended."""
+    for name in ("silent", "ended", "gone"):
+        _socket(world, name)
+    made = world.create()
+    assert world.connect("moving", _ticket(world, made))["statusCode"] == 200
+    world.now += 116 * 60_000
+    ended = world.create()
+    assert world.connect("ended", _ticket(world, ended))["statusCode"] == 200
+    world.call("sessions/extend", ended.caller, {"seconds": 1}, sessionId=ended.id)
+    world.sweep_at("ended", world.now)
+    world.now += 2_000
+    assert world.invoke("realtime/sweep", {}) == {"ended": 1, "silent": 2, "rotated": 1, "kept": 1}
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -401,6 +434,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "realtime/disconnect": _disconnect,
     "realtime/message": _message,
     "realtime/fanout": _fanout,
+    "realtime/sweep": _sweep,
     "insights/record": _record,
     "insights/query": lambda world: world.call("insights/query", SERVICE, name="questions"),
     "lifecycle/cleanup": _cleanup,

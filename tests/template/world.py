@@ -188,6 +188,28 @@ class World:
         event = {"requestContext": {"connectionId": name}, "body": json.dumps(frame)}
         return json.loads(self.invoke("realtime/message", event)["body"])
 
+    def core(self, made: Made) -> Item:
+        """Return the item of a session."""
+        (core,) = self.table.query(partition(made.id), CORE)
+        return core
+
+    def changed(self, old: Item, new: Item | None) -> Json:
+        """Return what the stream says of a change."""
+        record = _record("MODIFY" if new else "REMOVE", old)
+        record["eventID"] = next(self.keys)
+        if new:
+            record["dynamodb"]["NewImage"] = encode_item(new)
+        return record
+
+    def born_messages(self, made: Made) -> list[Json]:
+        """Return what the stream says of a session's messages."""
+        return [_record("INSERT", item) | {"eventID": next(self.keys)} for item in self.segments(made)]
+
+    def sweep_at(self, name: str, at: int) -> None:
+        """Have the sweep look at a socket at a time."""
+        key = Key(f"CONNECTION#{name}", "CONNECTION")
+        self.realtime.update(key, Change({("dueAt",): at, ("endsAt",): at}))
+
     def streamed(self, *prefixes: str) -> Json:
         """Return what the stream of the live table says of its items whose partition or sort key begins so."""
         items = [

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from tessera.payments.payments import Payments
     from tessera.payments.provider import PaymentProvider
     from tessera.realtime.delivery import Delivery, Posts
+    from tessera.realtime.devices import Devices
     from tessera.realtime.sockets import Sockets
+    from tessera.realtime.sweep import Sweep
     from tessera.stores.activity import Activities
     from tessera.stores.breaker import Breaker, Circuits, Policy
     from tessera.stores.charges import Charges
@@ -300,6 +302,20 @@ class Graph:
         from tessera.realtime.delivery import Delivery  # noqa: PLC0415 - few functions deliver
 
         return Delivery(self.connections, self.topics, self.realtime_table, self.posts, self.clock)
+
+    @cached_property
+    def devices(self) -> "Devices":
+        """What tells sessions' connections of changes."""
+        from tessera.realtime.devices import Devices  # noqa: PLC0415 - same
+
+        return Devices(self.connections, self.topics, self.delivery, self.sessions, self.clock)
+
+    @cached_property
+    def sweep(self) -> "Sweep":
+        """What does what is due about connections."""
+        from tessera.realtime.sweep import Sweep  # noqa: PLC0415 - same
+
+        return Sweep(self.connections, self.delivery, self.sessions, self.clock)
 
     @cached_property
     def query_engine(self) -> "QueryEngine":

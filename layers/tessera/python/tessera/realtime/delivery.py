@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import batched, islice
 from typing import Protocol
 
+from tessera.errors import Problem
+from tessera.model import frames
 from tessera.model.clock import Clock
 from tessera.model.frames import compact
 from tessera.model.topics import Topic
-from tessera.stores.connections import Connections
-from tessera.stores.table import Table
+from tessera.stores.connections import Connections, shown
+from tessera.stores.table import Item, Table
 from tessera.stores.topics import Place, Published, Topics
 from tessera.stores.work import Work, leave
 
@@ -63,8 +65,8 @@ class Delivery:
                 str(topic), Place(first.epoch, first.offset - 1), last.offset, page=subscribers[self._page - 1].id
             )
             leave(self._table, self._clock, rest)
-        frames = [message_frame(message) for message in messages]
-        return self.send({each.id: frames for each in subscribers[: self._page]})
+        told = [message_frame(message) for message in messages]
+        return self.send({each.id: told for each in subscribers[: self._page]})
 
     def resume(self, work: Work) -> int:
         """Do what was left: the next page of subscribers, or what one connection missed."""
@@ -75,12 +77,34 @@ class Delivery:
         held = list(messages)
         return self.deliver(topic, held, page=work.page) if held else 0
 
-    def send(self, frames: Mapping[str, Sequence[bytes]]) -> int:
+    def announce(self, topic: Topic, joined: Sequence[Item], left: Sequence[Item]) -> int:
+        """Tell those who watch a topic who has come and gone; `joined` and `left` are subscriptions as kept."""
+        frame = {"type": "presence", "topic": str(topic), "joined": shown(joined), "left": shown(left)}
+        text = compact(frame).encode()
+        watching = (each.id for each in self._connections.subscribers(topic) if each.presence)
+        pages = batched(watching, self._page, strict=False)
+        return sum(self.send({connection_id: [text] for connection_id in page}) for page in pages)
+
+    def end(self, connection_ids: Sequence[str], problem: Problem) -> None:
+        """Tell connections why they end, as their last frame, and close them."""
+        if not connection_ids:
+            return
+        last = compact(frames.error(problem)).encode()
+        self._posts.post({connection_id: [last] for connection_id in connection_ids})
+        self.drop(connection_ids)
+
+    def drop(self, connection_ids: Sequence[str]) -> None:
+        """Close connections and forget them; whoever still is there comes back and resumes."""
+        if connection_ids:
+            self._posts.close(connection_ids)
+        for connection_id in connection_ids:
+            self._connections.close(connection_id)
+
+    def send(self, told: Mapping[str, Sequence[bytes]]) -> int:
         """Post frames. Who is gone is forgotten; who could not be reached is closed, to come back and resume."""
-        posted = self._posts.post(frames)
-        if posted.failed:
-            self._posts.close(posted.failed)
-        for connection_id in posted.gone | posted.failed:
+        posted = self._posts.post(told)
+        self.drop([*posted.failed])
+        for connection_id in posted.gone:
             self._connections.close(connection_id)
         return posted.sent
 

@@ -26,7 +26,8 @@ from tessera.stores.topics import partition
 BY_DUE = Index("byDue", "dueBucket", "dueAt")
 SHARDS = 4
 TICKET_SECONDS = 60
-_CONNECTION, _TICKET, _SUB, _TOPIC = "CONNECTION", "TICKET", "SUB#", "TOPIC#"
+SUB = "SUB#"
+_CONNECTION, _TICKET, _TOPIC = "CONNECTION", "TICKET", "TOPIC#"
 _LAST = "~"  # sorts after every id
 _SPARE = 10 * MINUTE_SECONDS
 
@@ -135,7 +136,7 @@ class Connections:
         found = self._table.get(_key(connection_id))
         existed = self._table.delete(_key(connection_id))
         topics = list(self._table.query(_key(connection_id).pk, _TOPIC))
-        subs = [Key(f"{_TOPIC}{item['topic']}", f"{_SUB}{connection_id}") for item in topics]
+        subs = [Key(f"{_TOPIC}{item['topic']}", f"{SUB}{connection_id}") for item in topics]
         self._table.delete_many([*subs, *(Key(item["pk"], item["sk"]) for item in topics)])
         session_id = Caller.of(found["caller"]).session_id if found else ""
         if session_id:
@@ -150,9 +151,13 @@ class Connections:
     def subscribers(self, topic: Topic, *, after: str = "") -> Iterator[Subscriber]:
         """Return who receives a topic, as they are taken, in the order of their ids, those after a given one."""
         now = self._clock()
-        first = f"{_SUB}{after}!" if after else _SUB
-        items = self._table.query_between(partition(topic), first, f"{_SUB}{_LAST}")
+        first = f"{SUB}{after}!" if after else SUB
+        items = self._table.query_between(partition(topic), first, f"{SUB}{_LAST}")
         return (_subscriber(item) for item in items if item["until"] > now)
+
+    def get_many(self, connection_ids: Sequence[str]) -> list[Connection]:
+        """Return those of the connections that stand."""
+        return [_connection(item) for item in self._table.get_many([_key(each) for each in connection_ids])]
 
     def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
         """Return a page of the connections about which something must be done."""
@@ -162,6 +167,11 @@ class Connections:
 def connection_of(key: Item) -> str:
     """Return the connection that an item is of, by its keys."""
     return key["pk"].partition("#")[2]
+
+
+def shown(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return subscriptions with presence, as the table has them, as they are shown."""
+    return present([_subscriber(item) for item in items])
 
 
 def present(subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
@@ -203,7 +213,7 @@ def _connection(item: Item) -> Connection:
 
 def _subscriber(item: Item) -> Subscriber:
     return Subscriber(
-        item["sk"].removeprefix(_SUB),
+        item["sk"].removeprefix(SUB),
         item["member"],
         item.get("sessionId", ""),
         item["presence"],
@@ -224,7 +234,7 @@ def _topic_key(connection_id: str, topic: Topic) -> Key:
 
 
 def _sub_key(topic: Topic, connection_id: str) -> Key:
-    return Key(partition(topic), f"{_SUB}{connection_id}")
+    return Key(partition(topic), f"{SUB}{connection_id}")
 
 
 def _owner_key(session_id: str, connection_id: str) -> Key:

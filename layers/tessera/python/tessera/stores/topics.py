@@ -97,6 +97,10 @@ class Topics:
                 continue  # somebody else began it; that one it is
             return head
 
+    def exists(self, topic: Topic) -> bool:
+        """Whether somebody may know a place in it; where nobody does, nobody misses anything."""
+        return str(topic) in self._known or self._living(topic, self._table.get(_key(topic, HEAD))) is not None
+
     def publish(
         self, topic: Topic, publisher: str, message_id: str, data: str, priority: int = 0, *, live: bool = True
     ) -> tuple[Published, bool]:

@@ -1,0 +1,336 @@
+"""Sockets: who gets in, what frames are answered with, what is delivered, and how they end."""
+
+from typing import Any
+
+import pytest
+
+from tests.functions.live import Socket, Stream, connecting, plug, service_ticket, ticket_of
+from tests.functions.service import Context, Service, sample
+from tests.support.fakes import FailingStore, FakeClock
+
+LOBBY = "app:lobby"
+
+
+@pytest.fixture
+def stream(service: Service) -> Stream:
+    return Stream(service)
+
+
+@pytest.fixture
+def ada(service: Service) -> Socket:
+    return plug(service, ticket_of(service, service.create(kind="chat")))
+
+
+@pytest.fixture
+def bob(service: Service) -> Socket:
+    return plug(service, ticket_of(service, service.create(kind="chat")))
+
+
+def slug(answer: Any) -> str:
+    assert answer["type"] == "error", answer
+    return answer["problem"]["type"].removeprefix("/problems/")
+
+
+class TestTickets:
+    def test_a_ticket_opens_one_connection_and_each_is_another(self, service: Service) -> None:
+        """Also under an Idempotency-Key: a ticket that came twice would open twice."""
+        owner = service.create()
+        keyed = {"idempotency-key": "same"}
+        tickets = {
+            service.call("tokens/ticket", "me", token=owner.token, headers=keyed).json["ticket"] for _ in range(2)
+        }
+        assert len(tickets) == 2
+        ticket = tickets.pop()
+        plug(service, ticket)
+        assert connecting(service, f"tessera.v1, ticket.{ticket}", "again")["statusCode"] == 401
+
+    def test_a_ticket_lasts_a_minute(self, service: Service, clock: FakeClock) -> None:
+        tickets = [ticket_of(service, service.create()) for _ in range(2)]
+        clock.forward(59)
+        plug(service, tickets[0])
+        clock.forward(1)
+        assert connecting(service, f"tessera.v1, ticket.{tickets[1]}", "late")["statusCode"] == 401
+
+    def test_a_logout_kills_it(self, service: Service) -> None:
+        owner = service.create()
+        ticket = ticket_of(service, owner)
+        service.call("tokens/revoke", token=owner.token, body={"scope": "this"})
+        assert connecting(service, f"tessera.v1, ticket.{ticket}", "late")["statusCode"] == 401
+        assert list(service.realtime_table.query("CONNECTION#late")) == []
+
+    def test_a_sessions_ticket_is_its_owners_alone(self, service: Service) -> None:
+        owner, other = service.create(), service.create()
+        admin = service.service_token()
+        route = "POST /socket-ticket"
+        assert service.call("tokens/ticket", owner.id, token=other.token).problem == (403, "not-yours")
+        assert service.call("tokens/ticket", owner.id, token=admin).problem == (403, "not-yours")
+        answer = service.call("tokens/ticket", token=owner.token, route=route, pathParameters={})
+        assert answer.problem == (403, "service-only")
+
+    @pytest.mark.parametrize(
+        "protocols", ["", "tessera.v1", "ticket.x", "tessera.v2, ticket.x", "tessera.v1, ticket.a, ticket.b"]
+    )
+    def test_without_protocol_and_ticket_nobody_gets_in(self, service: Service, protocols: str) -> None:
+        assert connecting(service, protocols, "c")["statusCode"] == 400
+
+    @pytest.mark.parametrize(
+        ("origin", "status"),
+        [
+            ("https://shop.example", 200),
+            ("http://localhost:5173", 200),
+            ("https://evil.example", 403),
+            ("null", 403),
+        ],
+    )
+    def test_a_page_needs_an_allowed_origin(self, service: Service, origin: str, status: int) -> None:
+        protocols = f"tessera.v1, ticket.{ticket_of(service, service.create())}"
+        assert connecting(service, protocols, "c", Origin=origin)["statusCode"] == status
+
+
+class TestFrames:
+    @pytest.mark.parametrize(
+        ("frame", "problem"),
+        [
+            ("{", "malformed-json"),
+            ([], "invalid"),
+            ({"type": "nonsense", "id": 1}, "invalid"),
+            ({"type": "subscribe", "id": 1, "topic": "queue:a"}, "forbidden"),
+            ({"type": "subscribe", "id": 1, "topic": "customer:c1"}, "not-yours"),
+            ({"type": "publish", "id": 1, "topic": "agent:a", "messageId": "m", "data": 1}, "scope-missing"),
+        ],
+    )
+    def test_what_is_wrong_is_told_and_the_connection_lives_on(
+        self, ada: Socket, frame: Any, problem: str
+    ) -> None:
+        assert slug(ada.ask(frame)) == problem
+        assert ada.ask({"type": "ping", "id": 7}) == {"type": "pong", "id": 7}
+
+    def test_too_many_frames_are_refused_for_a_while(self, service: Service, clock: FakeClock) -> None:
+        limited = service.another(RATE_LIMITS="on", FRAMES_PER_MINUTE="3")
+        socket = plug(limited, ticket_of(limited, limited.create()))
+        answers = [socket.ask({"type": "ping"}) for _ in range(4)]
+        assert [answer["type"] for answer in answers] == ["pong"] * 3 + ["error"]
+        assert slug(answers[3]) == "too-many-requests"
+        clock.forward(60)
+        assert socket.ask({"type": "ping"}) == {"type": "pong"}
+
+    def test_the_customers_topic_opens_with_the_login(self, service: Service) -> None:
+        owner = service.create()
+        service.login(owner, "c1")
+        assert service.call("sessions/get", owner.id, token=service.service_token(), query={}).status == 200
+        linked = service.login(owner, "c1")
+        socket = plug(service, ticket_of(service, linked))
+        assert socket.subscribe("customer:c1")["type"] == "subscribed"
+        assert slug(socket.subscribe("customer:c2")) == "not-yours"
+
+
+class TestDelivery:
+    def test_messages_go_to_all_who_subscribe_in_their_order(
+        self, ada: Socket, bob: Socket, stream: Stream
+    ) -> None:
+        """The publisher gets its own too, if it subscribes; publishing needs no subscription."""
+        ada.subscribe(LOBBY)
+        for number in range(3):
+            assert bob.publish(LOBBY, f"m-{number}", number)["offset"] == number + 1
+        bob.publish(LOBBY, "m-1", "another")
+        stream.flow()
+        assert [(frame["offset"], frame["data"]) for frame in ada.sent] == [(1, 0), (2, 1), (3, 2)]
+        assert bob.sent == []
+        ada.ask({"type": "unsubscribe", "id": 1, "topic": LOBBY})
+        ada.publish(LOBBY, "m-9")
+        stream.flow()
+        assert len(ada.sent) == 3
+
+    def test_what_does_not_fit_one_frame_follows(self, ada: Socket, bob: Socket, stream: Stream) -> None:
+        epoch = ada.subscribe(LOBBY)["epoch"]
+        for number in range(5):
+            bob.publish(LOBBY, f"m-{number}", "x" * 20_000)
+        stream.flow()
+        bob.publish(LOBBY, "m-5", "later")
+        ada.sent.clear()
+        answer = ada.subscribe(LOBBY, since={"epoch": epoch, "offset": 1})
+        assert (answer["recovered"], answer["offset"]) == (True, 6)
+        stream.flow()
+        followed = [frame["offset"] for frame in ada.sent]
+        assert [message["offset"] for message in answer["messages"]] == [2]
+        assert {*followed} >= {3, 4, 5, 6}
+
+    def test_urgent_messages_go_first(self, ada: Socket, bob: Socket, stream: Stream) -> None:
+        for topic in ("app:a", "app:b"):
+            ada.subscribe(topic)
+        bob.publish("app:a", "m")
+        bob.publish("app:b", "m", priority=10)
+        stream.flow()
+        assert [frame["topic"] for frame in ada.sent] == ["app:b", "app:a"]
+
+    def test_who_is_gone_is_forgotten_and_who_takes_nothing_is_closed(
+        self, ada: Socket, bob: Socket, service: Service, stream: Stream
+    ) -> None:
+        """Closed, it comes back and resumes: nothing is lost in silence."""
+        for socket in (ada, bob):
+            socket.subscribe(LOBBY)
+        service.posts.gone, service.posts.silent = {ada.id}, {bob.id}
+        ada.publish(LOBBY, "m")
+        stream.flow()
+        assert service.posts.closed == {bob.id}
+        assert list(service.realtime_table.query("TOPIC#app:lobby", "SUB#")) == []
+        assert slug(bob.ask({"type": "ping"})) == "session-ended"
+
+    def test_a_batch_comes_again_when_the_table_fails(self, service: Service, ada: Socket, stream: Stream) -> None:
+        ada.subscribe(LOBBY)
+        ada.publish(LOBBY, "m")
+        records = stream.records("realtime_table")
+        failing = service.another()
+        failing.realtime_table = down = FailingStore(service.realtime_table)
+        down.down = True
+        answer = failing.handler("realtime/fanout")({"Records": records}, Context())
+        assert answer["batchItemFailures"] == [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]
+        assert ada.sent == []
+
+    def test_a_record_that_cannot_be_read_holds_up_no_other(self, ada: Socket, stream: Stream) -> None:
+        ada.subscribe(LOBBY)
+        ada.publish(LOBBY, "m")
+        records = [{"eventID": "broken"}, {"dynamodb": {"NewImage": {"sk": 7}}}, *stream.records("realtime_table")]
+        assert stream.deliver(records) == {"batchItemFailures": []}
+        assert [frame["messageId"] for frame in ada.sent] == ["m"]
+
+    def test_an_empty_system_delivers_the_sample_to_nobody(self, service: Service) -> None:
+        assert service.handler("realtime/fanout")(sample("realtime/fanout"), Context()) == {
+            "batchItemFailures": []
+        }
+
+
+class TestPresence:
+    def test_who_comes_and_goes_is_told_to_those_who_watch(self, ada: Socket, bob: Socket, stream: Stream) -> None:
+        assert len(ada.subscribe(LOBBY, presence=True)["presence"]) == 1
+        stream.flow()
+        ada.sent.clear()
+        found = bob.subscribe(LOBBY, presence=True)["presence"]
+        assert len(found) == 2
+        stream.flow()
+        bob.subscribe(LOBBY, presence=True)
+        stream.flow()
+        bob.disconnect()
+        stream.flow()
+        news = [(frame["joined"], frame["left"]) for frame in ada.sent]
+        (joined,) = [member for member in found if member["sessionId"] in str(news[0])]
+        assert [len(came) + len(went) for came, went in news] == [1, 1]
+        assert news[0][0][0]["member"] == news[1][1][0]["member"] == joined["member"]
+
+    def test_a_subscriber_without_presence_neither_sees_nor_is_seen(
+        self, ada: Socket, bob: Socket, stream: Stream
+    ) -> None:
+        assert "presence" not in bob.subscribe(LOBBY)
+        assert len(ada.subscribe(LOBBY, presence=True)["presence"]) == 1
+        stream.flow()
+        assert bob.sent == []
+
+    def test_a_silent_connection_is_missed_within_two_minutes(
+        self, ada: Socket, bob: Socket, service: Service, stream: Stream, clock: FakeClock
+    ) -> None:
+        """The sweep comes each minute; who gives a sign of life stays."""
+        for socket in (ada, bob):
+            socket.subscribe(LOBBY, presence=True)
+        stream.flow()
+        ada.sent.clear()
+        for _ in range(2):
+            clock.forward(30)
+            ada.ask({"type": "ping"})
+            clock.forward(30)
+            service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
+        stream.flow()
+        assert service.posts.closed == {bob.id}
+        assert [len(frame["left"]) for frame in ada.sent] == [1]
+
+
+class TestEnds:
+    def test_a_logout_closes_the_sockets_of_that_session_alone(self, service: Service, stream: Stream) -> None:
+        owner = service.create()
+        mine, another = (
+            plug(service, ticket_of(service, owner)),
+            plug(service, ticket_of(service, service.create())),
+        )
+        stream.records("table")
+        service.call("tokens/revoke", token=owner.token, body={"scope": "this"})
+        stream.flow()
+        assert slug(mine.sent[-1]) == "session-ended"
+        assert service.posts.closed == {mine.id}
+        assert another.ask({"type": "ping"}) == {"type": "pong"}
+
+    def test_revoking_the_others_closes_theirs(self, service: Service, stream: Stream) -> None:
+        owners = [service.login(service.create(), "c1") for _ in range(2)]
+        sockets = [plug(service, ticket_of(service, owner)) for owner in owners]
+        stream.records("table")
+        service.call("tokens/revoke", token=owners[0].token, body={"scope": "others"})
+        stream.flow()
+        assert service.posts.closed == {sockets[1].id}
+
+    def test_a_deletion_closes_them_and_forgets_the_topic(self, service: Service, stream: Stream) -> None:
+        owner = service.create()
+        socket = plug(service, ticket_of(service, owner))
+        socket.subscribe(f"session:{owner.id}")
+        stream.records("table")
+        service.call("sessions/update", "me", token=owner.token, body={"email": "ada@example.org"})
+        stream.flow()
+        service.call("sessions/delete", "me", token=owner.token)
+        stream.flow()
+        assert slug(socket.sent[-1]) == "session-ended"
+        assert list(service.realtime_table.query(f"TOPIC#session:{owner.id}")) == []
+        assert "ada@example.org" not in str(service.realtime_table)
+
+    def test_a_login_closes_the_sockets_of_older_tokens(self, service: Service, stream: Stream) -> None:
+        owner = service.create()
+        socket = plug(service, ticket_of(service, owner))
+        stream.records("table")
+        linked = service.login(owner, "c1")
+        newer = plug(service, ticket_of(service, linked))
+        stream.flow()
+        assert slug(socket.sent[-1]) == "token-revoked"
+        assert service.posts.closed == {socket.id}
+        assert newer.ask({"type": "ping"}) == {"type": "pong"}
+
+    def test_an_expiry_closes_them_at_the_next_sweep(
+        self, service: Service, stream: Stream, clock: FakeClock
+    ) -> None:
+        """Also one that was moved to an earlier time; one that was extended stays open."""
+        owners = [service.create(ttlSeconds=100), service.create(ttlSeconds=100), service.create(ttlSeconds=5_000)]
+        sockets = [plug(service, ticket_of(service, owner)) for owner in owners]
+        stream.records("table")
+        service.call("sessions/extend", owners[1].id, token=service.service_token(), body={"seconds": 900})
+        service.call("sessions/extend", owners[2].id, token=service.service_token(), body={"seconds": 50})
+        stream.flow()
+        clock.forward(100)
+        swept = service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
+        assert swept == {"ended": 2, "silent": 0, "rotated": 0, "kept": 1}
+        assert service.posts.closed == {sockets[0].id, sockets[2].id}
+        assert slug(sockets[0].sent[-1]) == "session-ended"
+
+    def test_a_socket_moves_five_minutes_before_its_limit(self, service: Service, clock: FakeClock) -> None:
+        socket = plug(service, ticket_of(service, service.create(kind="chat")))
+        sweep = service.handler("realtime/sweep")
+        clock.forward(115 * 60 - 1)
+        assert sweep({}, Context(60_000))["rotated"] == 0
+        clock.forward(1)
+        assert sweep({}, Context(60_000))["rotated"] == 1
+        assert socket.sent == [{"type": "rotate", "before": "2026-11-20T12:03:20.000Z"}]
+        clock.forward(60)
+        assert sweep({}, Context(60_000)) == {"ended": 0, "silent": 0, "rotated": 0, "kept": 0}
+        clock.forward(300)
+        assert sweep({}, Context(60_000))["silent"] == 1
+
+    def test_an_empty_system_has_nothing_to_sweep(self, service: Service) -> None:
+        found = service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
+        assert found == {"ended": 0, "silent": 0, "rotated": 0, "kept": 0}
+
+
+class TestAgents:
+    def test_the_last_word_is_kept_for_newcomers(self, service: Service, ada: Socket, clock: FakeClock) -> None:
+        agent = plug(service, service_ticket(service, "agents:write"))
+        for word in ("idle", "busy"):
+            assert agent.publish("agent:receipts", word, word)["type"] == "ack"
+        assert slug(agent.publish("system:metrics", "m")) == "scope-missing"
+        clock.forward(60 * 86_400)
+        newcomer = plug(service, ticket_of(service, service.create(kind="chat")))
+        answer = newcomer.subscribe("agent:receipts")
+        assert (answer["retained"]["data"], answer["retained"]["offset"], answer["offset"]) == ("busy", 2, 2)
+        assert ada.id != newcomer.id
