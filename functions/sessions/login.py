@@ -8,7 +8,10 @@ from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.bodies import Login
 from tessera.model.caller import Scope
+from tessera.model.clock import Millis
 from tessera.model.credentials import logged_in
+from tessera.model.record import Record
+from tessera.stores.session_store import Decision
 from tessera.tokens.models import SessionWithTokens
 from tessera.tokens.refresh import RefreshToken
 
@@ -36,11 +39,12 @@ def login(
     access.caller.require(Scope.SESSIONS_WRITE)
     target = access.target(session_id, Scope.SESSIONS_WRITE)
     refresh_token, refresh = RefreshToken.first(graph.keys.ring().sealer(graph.clock()), target)
-    record = access.change(
-        session_id, lambda record, now: logged_in(record, who.customer_id, who.claims or {}, refresh, now)
-    )
-    if record.has_messages:
-        graph.conversations.link(record.id, who.customer_id)
+
+    def decide(record: Record, now: Millis) -> Decision:
+        change = logged_in(record, who.customer_id, who.claims or {}, refresh, now)
+        return change, graph.conversations.linking(record.id, who.customer_id) if record.has_messages else ()
+
+    record = access.change_with(session_id, decide)
     return credentials.session_with_tokens(exchange, record, refresh_token, 200)
 
 

@@ -438,7 +438,7 @@ def test_whose_conversation_it_is_the_login_decides_before_and_after_it_begins(h
     known, later, meanwhile = house.begin(customer={"customerId": "c-1"}), house.begin(), house.begin()
     house.say(known)
     house.say(later)
-    house.conversations.link(later, "c-1")
+    house.link(later, "c-1")
     late = house.beside(InterruptedStore(house.table, "transact", lambda: login(house, meanwhile)))
     late.say(meanwhile)
     for session_id in (known, later, meanwhile):

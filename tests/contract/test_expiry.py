@@ -354,7 +354,7 @@ def test_a_deletion_that_crashed_anywhere_is_finished_by(
             clean(expiry)
         left = everything(partition(record.id), f"ALIAS#{alias}")
         assert left <= {core_key(record.id)}, call
-        assert call == 0 or left == set(), "nobody was let in after the first step"
+        assert call <= 1 or left == set(), "nobody was let in once the core had gone"
         if not crashed:
             return
     pytest.fail("it never came to an end")

@@ -11,7 +11,7 @@ from tessera.model.clock import SECOND
 from tessera.model.conversations import MAX_SKEW
 from tessera.stores.bucket import MemoryBucket
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import Table
+from tessera.stores.table import MAX_WRITES, Table
 from tests.support.chats import House, said, several
 from tests.support.fakes import START, FailingStore, FakeClock
 
@@ -78,9 +78,19 @@ def test_who_logs_in_later_finds_what_was_said_before(house: House) -> None:
     house.clear(session_id)
     house.say(session_id, said("second"))
     assert newest(house) == []
-    house.conversations.link(session_id, "ada")
-    house.conversations.link(session_id, "ada")
+    house.link(session_id, "ada")
+    house.link(session_id, "ada")
     assert sorted(newest(house)) == ["first", "second"]
+
+
+def test_however_many_conversations_there_were(quick: House) -> None:
+    """More than one transaction holds with the login."""
+    session_id = quick.begin()
+    for n in range(MAX_WRITES + 1):
+        quick.say(session_id, said(f"{n}"))
+        quick.clear(session_id)
+    quick.link(session_id, "ada")
+    assert sorted(newest(quick, 1_000), key=int) == [f"{n}" for n in range(MAX_WRITES + 1)]
 
 
 def test_what_was_popped_or_purged_is_not_in_it(house: House) -> None:

@@ -76,6 +76,11 @@ class House:
         """End the open conversation."""
         self.conversations.clear(session_id, self.admit)
 
+    def link(self, session_id: str, customer_id: str) -> None:
+        """Do what a login does to the conversations."""
+        if writes := self.conversations.linking(session_id, customer_id):
+            self.table.transact(writes)
+
     def conversation(self, session_id: str) -> str:
         """Return the open conversation."""
         return str(self.sessions.find(session_id).session.conversation_id)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from tessera.errors import Unavailable
 from tessera.stores.bucket import Bucket
+from tessera.stores.guard import Guard
 from tessera.stores.tiers import Tiers
 
 type Service = Literal["athena", "dynamodb", "events", "firehose", "s3", "secretsmanager", "sqs"]
@@ -16,8 +17,8 @@ KEYS_MAX_AGE = 300
 class Buckets:
     """The buckets of a container behind one client, which is made when the first of them is opened."""
 
-    def __init__(self, tiers: Tiers, timeout: float) -> None:
-        self._tiers, self._timeout = tiers, timeout
+    def __init__(self, tiers: Tiers, timeout: float, guard: Guard) -> None:
+        self._tiers, self._timeout, self._guard = tiers, timeout, guard
 
     @cached_property
     def _client(self) -> Any:
@@ -27,7 +28,7 @@ class Buckets:
         """Open a bucket; whether it is there shows at its first use."""
         from tessera.stores.s3 import S3Bucket  # noqa: PLC0415 - only functions with buckets pay for it
 
-        return S3Bucket(self._client, name, self._tiers)
+        return S3Bucket(self._client, name, self._tiers, self._guard)
 
 
 class Secret:

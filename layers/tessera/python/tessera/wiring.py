@@ -20,6 +20,7 @@ from tessera.stores.bucket import Bucket
 from tessera.stores.cache import CachedSessions
 from tessera.stores.counters import Counters
 from tessera.stores.expiry import Expiry
+from tessera.stores.guard import Guard
 from tessera.stores.session_store import SessionStore
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Table
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from tessera.tokens.access import AccessTokens
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
+
+OUTAGES, OPEN_SECONDS = 2, 5
+"""How many failures of a store in a row open its circuit, beside the one that loads the breaker; for how long."""
 
 ATHENA_SECONDS = 5
 """How long a call to Athena may take, which plans a query before it answers."""
@@ -459,13 +463,26 @@ def on_lambda() -> Graph:
     client = client_of("dynamodb", settings.store_timeout_seconds)
     webhook = settings.bitrix_webhook_secret
 
-    return Graph(
+    def guard(name: str) -> Guard:
+        return Guard(lambda: own_breaker(name, graph.clock, graph.telemetry.circuit_changed))
+
+    table_guard = guard("dynamodb")  # all tables are one service
+    graph = Graph(
         settings=settings,
-        table=DynamoTable(client, settings.table_name, tiers),
+        table=DynamoTable(client, settings.table_name, tiers, guard=table_guard),
         tiers=tiers,
         fetch_keys=Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
         client=client,
-        open_bucket=Buckets(tiers, settings.store_timeout_seconds).bucket,
-        open_table=lambda name: DynamoTable(client, name, tiers),
+        open_bucket=Buckets(tiers, settings.store_timeout_seconds, guard("s3")).bucket,
+        open_table=lambda name: DynamoTable(client, name, tiers, guard=table_guard),
         fetch_webhook=Secret(webhook, settings.store_timeout_seconds).fetch if webhook else _no_webhook,
     )
+    return graph
+
+
+def own_breaker(name: str, clock: Clock, changed: Callable[[str, str], None]) -> "Breaker":
+    """Return a breaker for a store, which opens for seconds only and tells no other container."""
+    from tessera.stores.breaker import Breaker, Circuits, Policy  # noqa: PLC0415 - loaded by the first outage
+    from tessera.stores.memory import MemoryTable  # noqa: PLC0415 - same
+
+    return Breaker(name, Policy(OUTAGES, OPEN_SECONDS), Circuits(MemoryTable(), clock), changed)

@@ -30,10 +30,10 @@ class Access:
         """Return the id of the session that is meant."""
         return self.caller.target(session_id, scope, self.sessions.resolve)
 
-    def get(self, session_id: str) -> Record:
-        """Return the live session."""
+    def get(self, session_id: str, *, degradable: bool = False) -> Record:
+        """Return the live session; `degradable` as the store has it, for an answer that says so."""
         target = self.target(session_id, Scope.SESSIONS_READ)
-        return _own(self.caller, lambda: self.caller.admit(self.sessions.get(target)))
+        return _own(self.caller, lambda: self.caller.admit(self.sessions.get(target, degradable=degradable)))
 
     def find(self, session_id: str) -> Record:
         """Return the session, expired or not."""

@@ -49,7 +49,7 @@ class CachedSessions:
         """See SessionStore."""
         return self._behind.resolve(session_id)
 
-    def get(self, session_id: str) -> Record:
+    def get(self, session_id: str, *, degradable: bool = False) -> Record:
         """See SessionStore."""
         with self._tiers.timed(L1):
             record = self._fresh(session_id)
@@ -63,7 +63,7 @@ class CachedSessions:
             raise
         except Unavailable:
             held = self._held.get(session_id)
-            if held is None or self._clock() - held.at > DEGRADED:
+            if not degradable or held is None or self._clock() - held.at > DEGRADED:
                 raise
             self._tiers.degraded = True
             with self._tiers.timed(L1):

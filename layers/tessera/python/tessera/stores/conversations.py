@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from tessera.errors import Cancelled, Contended, ContentTooLarge, Problem, SessionNotFound, Stale, Unavailable
+from tessera.errors import Cancelled, Contended, ContentTooLarge, Problem, SessionNotFound, Unavailable
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.conversations import Appending, Place, appended, cleared, newest, own_place
 from tessera.model.ids import new_conversation_id
@@ -19,7 +19,18 @@ from tessera.stores.overflow import Overflow, overflow_prefix
 from tessera.stores.racing import TRIES, Patience, Remembered, bare
 from tessera.stores.segments import appending, fitted, id_items, popping, roomy
 from tessera.stores.session_store import Admit
-from tessera.stores.table import BY_CUSTOMER, MAX_ITEM_BYTES, PRESENT, Item, Key, Put, Table, Update
+from tessera.stores.table import (
+    BY_CUSTOMER,
+    MAX_ITEM_BYTES,
+    MAX_WRITES,
+    PRESENT,
+    Item,
+    Key,
+    Put,
+    Table,
+    Update,
+    Write,
+)
 
 REMEMBERED = 1_000
 """Cores that a container remembers, stripped of what a session may be filled with."""
@@ -157,13 +168,28 @@ class Conversations:
                 return
         raise Contended
 
-    def link(self, session_id: str, customer_id: str) -> None:
-        """Give the session's conversations to the memory of a customer, who became known after they began."""
-        for head in list(self._table.query(conversations(session_id), HEAD)):
-            if head.get(BY_CUSTOMER.pk) != memory_of(customer_id):
-                change = Change({(BY_CUSTOMER.pk,): memory_of(customer_id)}, clauses=(PRESENT,))
-                with suppress(Stale):
-                    self._table.update(Key(head["pk"], head["sk"]), change)
+    def linking(self, session_id: str, customer_id: str) -> Sequence[Write]:
+        """Return what gives the session's conversations to the memory of a customer, with the login itself.
+
+        Apart from the login they could be left behind by it. A conversation that begins in between moves the
+        session's version, on which the login stands. Of more than one transaction holds, the first go before it.
+        """
+        unlinked = [
+            Update(
+                Key(head["pk"], head["sk"]),
+                Change({(BY_CUSTOMER.pk,): memory_of(customer_id)}, clauses=(PRESENT,)),
+            )
+            for head in self._table.query(conversations(session_id), HEAD)
+            if head.get(BY_CUSTOMER.pk) != memory_of(customer_id)
+        ]
+        room = MAX_WRITES - 1
+        while len(unlinked) > room:
+            first, unlinked = unlinked[:room], unlinked[room:]
+            try:
+                self._table.transact(first)
+            except Cancelled as gone:  # the retention of one of them is over
+                raise Contended from gone
+        return unlinked
 
     def _core(self, session_id: str) -> Record:
         item = self._table.get(core_key(session_id))

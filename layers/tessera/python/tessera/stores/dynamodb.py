@@ -12,6 +12,7 @@ from tessera.errors import Cancelled, Contended, Stale, TesseraError, Throttled,
 from tessera.model.changes import Change, Clause
 from tessera.stores.attributes import decode_item, encode, encode_item
 from tessera.stores.expressions import Expressions
+from tessera.stores.guard import Guard
 from tessera.stores.table import Delete, Index, Item, Key, Page, Put, Write
 from tessera.stores.tiers import L2, Tiers
 
@@ -23,8 +24,16 @@ _FIRST_PAUSE = 0.05  # seconds; doubled at each try, with full jitter: 3.15 s fo
 class DynamoTable:
     """Implements `Table` on a DynamoDB client (of boto3) and a table name."""
 
-    def __init__(self, client: Any, name: str, tiers: Tiers, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        tiers: Tiers,
+        sleep: Callable[[float], None] = time.sleep,
+        guard: Guard | None = None,
+    ) -> None:
         self._client, self._name, self._tiers, self._sleep = client, name, tiers, sleep
+        self._guard = guard or Guard()
 
     def get(self, key: Key) -> Item | None:
         """See Table."""
@@ -177,9 +186,12 @@ class DynamoTable:
         raise Throttled
 
     def _call(self, operation: str, **request: Any) -> Any:
+        with self._tiers.timed(L2):
+            return self._guard.call(self._asked, operation, request)
+
+    def _asked(self, operation: str, request: dict[str, Any]) -> Any:
         try:
-            with self._tiers.timed(L2):
-                return getattr(self._client, operation)(**request)
+            return getattr(self._client, operation)(**request)
         except ClientError as error:
             raise _meaning(error) from error
         except BotoCoreError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tessera.errors import Unavailable, from_aws
+from tessera.stores.guard import Guard
 from tessera.stores.tiers import L3, Tiers
 
 THREADS = 16
@@ -27,8 +28,9 @@ class S3Bucket:
     what may be missing needs s3:ListBucket too.
     """
 
-    def __init__(self, client: Any, name: str, tiers: Tiers) -> None:
+    def __init__(self, client: Any, name: str, tiers: Tiers, guard: Guard | None = None) -> None:
         self._client, self._name, self._tiers = client, name, tiers
+        self._guard = guard or Guard()
 
     def get(self, key: str) -> bytes | None:
         """See Bucket."""
@@ -94,6 +96,9 @@ class S3Bucket:
 
     def _call(self, operation: str, *, expected: str = "", **request: Any) -> Any:
         """Return the answer with its body read; None when it is the error that the caller expects."""
+        return self._guard.call(self._asked, operation, expected, request)
+
+    def _asked(self, operation: str, expected: str, request: dict[str, Any]) -> Any:
         try:
             answer = getattr(self._client, operation)(Bucket=self._name, **request)
             return answer | {"Body": answer["Body"].read()} if "Body" in answer else answer

@@ -45,8 +45,10 @@ class SessionStore(Protocol):
         """
         ...
 
-    def get(self, session_id: str) -> Record:
+    def get(self, session_id: str, *, degradable: bool = False) -> Record:
         """Return the live session.
+
+        `degradable`: while the table fails, an older state of it will do; `Tiers.degraded` says that it is one.
 
         Raises:
             SessionNotFound: nothing is known of it.

@@ -108,7 +108,7 @@ class Sessions:
             raise SessionNotFound
         return Record.of(item)
 
-    def get(self, session_id: str) -> Record:
+    def get(self, session_id: str, *, degradable: bool = False) -> Record:  # noqa: ARG002 - L1's to use
         """See SessionStore."""
         return self.find(session_id).live(self._clock())
 
@@ -192,12 +192,14 @@ class Sessions:
     def delete(self, session_id: str, version: int | None = None, *, purge: bool = False) -> bool:
         """See SessionStore.
 
-        The core goes first, so that from then on nobody is let in; the marker goes last, so that the
-        clean-up finds what a crash in between has left, and what could not be archived now.
+        The core goes first, so that from then on nobody is let in; the marker goes last, and is due before
+        anything goes, so that the clean-up finds soon what a failure has left, and what could not be archived now.
         """
         clauses = () if version is None else (Clause(("version",), "is", version),)
         if purge and self._condemned(session_id, clauses):
             clauses = ()
+        elif not purge:
+            move_marker(self._table, session_id, self._clock(), self._shards)
         try:
             existed = self._table.delete(core_key(session_id), clauses)
         except Stale as stale:
@@ -211,7 +213,6 @@ class Sessions:
             take_objects(self._bucket, markers)
         except (Unavailable, PoisonedItem):
             # The clean-up goes on with it at once. Who wanted all of it gone must know that it is not yet.
-            move_marker(self._table, session_id, self._clock(), self._shards)
             if purge:
                 raise
             return existed
