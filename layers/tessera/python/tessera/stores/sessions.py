@@ -212,7 +212,9 @@ class Sessions:
                 keep(session_id)
             take_objects(self._bucket, markers)
         except (Unavailable, PoisonedItem):
-            # The clean-up goes on with it at once. Who wanted all of it gone must know that it is not yet.
+            # The clean-up goes on with it at once, also if it was here meanwhile and found the session alive. Who
+            # wanted all of it gone must know that it is not yet.
+            move_marker(self._table, session_id, self._clock(), self._shards)
             if purge:
                 raise
             return existed
