@@ -174,7 +174,7 @@ class TestDelivery:
         stream.flow()
         assert service.posts.closed == {bob.id}
         assert list(service.realtime_table.query("TOPIC#app:lobby", "SUB#")) == []
-        assert slug(bob.ask({"type": "ping"})) == "session-ended"
+        assert slug(bob.ask({"type": "ping"})) == "connection-unknown"
 
     def test_a_batch_comes_again_when_the_table_fails(self, service: Service, ada: Socket, stream: Stream) -> None:
         ada.subscribe(LOBBY)

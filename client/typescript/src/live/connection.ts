@@ -93,7 +93,7 @@ export class Connection {
       const socket = new this.environment.WebSocket(this.address.url, ['tessera.v1', `ticket.${ticket}`]);
       const link: Link = new Link(socket, this.timing, this.environment, {
         opened: () => this.#opened(link),
-        frame: (frame) => this.#frame(frame),
+        frame: (frame) => this.#frame(frame, link),
         lost: () => this.#lost(link),
       });
       this.#opening = link;
@@ -116,23 +116,26 @@ export class Connection {
     this.events.up();
   }
 
-  #frame(frame: Received | null): void {
+  #frame(frame: Received | null, link: Link): void {
     // Only a link that carries frames ends a series of failures; one that closes at once does not.
-    this.#failures = 0;
+    if (link === this.#link) this.#failures = 0;
     if (!frame) {
       this.events.error();
     } else if (frame.type === 'rotate') {
       // Not all at once, and with a minute to spare.
       const left = Date.parse(frame.before) - this.environment.now() - 60_000;
       this.#rotate((this.environment.random() * Math.max(0, left)) / 2);
-    } else if (frame.type === 'error' && new Problem(frame.problem).slug === 'session-ended') {
-      this.#end(new Problem(frame.problem));
     } else {
-      this.events.frame(frame);
+      const problem = frame.type === 'error' ? new Problem(frame.problem) : null;
+      if (problem?.slug === 'session-ended') this.#end(problem);
+      // The service could neither reach nor close it, and has forgotten it.
+      else if (problem?.slug === 'connection-unknown') this.#lost(link);
+      else this.events.frame(frame);
     }
   }
 
   #lost(link: Link): void {
+    link.detach();
     if (link === this.#previous) {
       this.resumed();
     } else {

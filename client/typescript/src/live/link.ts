@@ -1,4 +1,4 @@
-/** One socket and its pulse. It dies once, and whoever has it is told once. */
+/** One socket and its pulse. When it is lost, whoever has it is told, and detaches it. */
 
 import type { Environment, Socket, Timing } from '../types.ts';
 import { type Received, read, type Sent } from './frames.ts';
@@ -36,15 +36,15 @@ export class Link {
       this.alive = true;
       events.frame(read(event.data));
     };
-    socket.onclose = socket.onerror = () => this.#die();
-    this.#timer = setTimeout(() => this.#die(), timing.connectTimeout);
+    socket.onclose = socket.onerror = () => events.lost();
+    this.#timer = setTimeout(() => events.lost(), timing.connectTimeout);
   }
 
   send(frame: Sent): void {
     try {
       this.socket.send(JSON.stringify(frame));
     } catch {
-      this.#die(); // it was closing; what was sent counts as lost, and comes again
+      this.events.lost(); // it was closing; what was sent counts as lost, and comes again
     }
   }
 
@@ -58,7 +58,7 @@ export class Link {
       if (this.#heard >= sent) this.#listen(this.timing.silence);
       // Timers of pages in the background are late, and frames may lie unread: such a silence proves nothing yet.
       else if (overdue > LATE && !late) this.probe(true);
-      else this.#die();
+      else this.events.lost();
     });
   }
 
@@ -86,10 +86,5 @@ export class Link {
   #wait(milliseconds: number, then: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(then, milliseconds);
-  }
-
-  #die(): void {
-    this.detach();
-    this.events.lost();
   }
 }

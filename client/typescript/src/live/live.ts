@@ -110,7 +110,7 @@ class LiveTopics implements Live {
   connect(): void {
     this.#start();
     this.#toLeader({ kind: 'wake' });
-    this.#tabs.ask('check');
+    this.#tabs.hello();
   }
 
   close(): void {
@@ -137,11 +137,8 @@ class LiveTopics implements Live {
     this.#tabs.start();
   }
 
-  readonly #wake = ({ type }: Event) => {
-    if (!this.#environment.visible()) return;
-    this.connect();
-    // It comes out of the back-forward cache, where it heard nothing.
-    if (type === 'pageshow') this.#tabs.ask('hello');
+  readonly #wake = () => {
+    if (this.#environment.visible()) this.connect();
   };
 
   async #lead(): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   LiveMessage,
   Member,
   Position,
+  Subscribed,
   SubscribeOptions,
   Subscription,
   Timing,
@@ -25,7 +26,7 @@ interface Feed {
   listeners: Set<Listener>;
   /** Id of the subscribe whose answer counts; older answers are of another time. */
   asked: string;
-  answered: boolean;
+  answered: Subscribed | null;
   members: Map<string, Member> | null;
   last: LiveMessage | null;
   own: boolean;
@@ -75,7 +76,7 @@ export class Topics {
     } else {
       const order = new Order(options.since);
       const members = options.presence ? new Map<string, Member>() : null;
-      const rest = { asked: '', answered: false, last: null, timer: undefined };
+      const rest = { asked: '', answered: null, last: null, timer: undefined };
       feed = { topic, order, members, own, listeners: new Set(), ...rest };
       this.#feeds.add(feed);
       this.#ask(feed);
@@ -102,13 +103,16 @@ export class Topics {
     for (const feed of this.#feeds) stop(feed);
   }
 
-  receive(frame: Received): void {
+  /** Take a frame; returns how many messages it let be shown. */
+  receive(frame: Received): number {
+    let shown = 0;
     for (const feed of [...this.#feeds]) {
-      if (frame.type === 'subscribed' && frame.id === feed.asked) this.#begin(feed, frame);
-      else if (frame.type === 'message' && frame.topic === feed.topic) this.#message(feed, frame);
+      if (frame.type === 'subscribed' && frame.id === feed.asked) shown += this.#begin(feed, frame);
+      else if (frame.type === 'message' && frame.topic === feed.topic) shown += this.#message(feed, frame);
       else if (frame.type === 'presence' && frame.topic === feed.topic) this.#presence(feed, frame);
       else if (frame.type === 'error' && frame.id === feed.asked) this.#refused(feed, new Problem(frame.problem));
     }
+    return shown;
   }
 
   #of(topic: string): Feed[] {
@@ -130,28 +134,30 @@ export class Topics {
     feed.timer = setTimeout(() => this.#ask(feed), wait);
   }
 
-  #begin(feed: Feed, answer: SubscribedFrame): void {
+  #begin(feed: Feed, answer: SubscribedFrame): number {
     stop(feed);
     feed.asked = '';
-    feed.answered = true;
-    const { topic, epoch, offset, recovered } = answer;
+    const { topic, epoch, offset } = answer;
     const messages = feed.order.begin(answer);
-    const told = { topic, epoch, offset, recovered };
+    feed.answered = { topic, epoch, offset, recovered: answer.recovered };
+    const told = feed.answered;
     for (const { options } of [...feed.listeners]) safely(() => options.onSubscribed?.(told));
     if (feed.members && answer.presence) {
       feed.members = new Map(answer.presence.map((member) => [member.member, member]));
       this.#tellMembers(feed);
     }
-    this.#show(feed, messages);
+    return this.#show(feed, messages);
   }
 
-  #message(feed: Feed, { type, ...message }: LiveMessage & { type: string }): void {
-    const messages = feed.order.accept(message);
-    if (messages) this.#show(feed, messages);
-    else if (!feed.asked) this.#ask(feed);
+  #message(feed: Feed, message: LiveMessage): number {
+    const { topic, epoch, offset, messageId, data, publishedAt } = message;
+    const messages = feed.order.accept({ topic, epoch, offset, messageId, data, publishedAt });
+    if (messages) return this.#show(feed, messages);
+    if (!feed.asked) this.#ask(feed);
+    return 0;
   }
 
-  #show(feed: Feed, messages: LiveMessage[]): void {
+  #show(feed: Feed, messages: LiveMessage[]): number {
     if (!feed.asked) {
       // A hole may be a message that was overtaken; if it stays, it is fetched.
       if (!feed.order.gap) stop(feed);
@@ -161,6 +167,7 @@ export class Topics {
       feed.last = message;
       for (const { handler } of [...feed.listeners]) safely(() => handler(message));
     }
+    return messages.length;
   }
 
   #presence(feed: Feed, { joined, left }: { joined: Member[]; left: (Member | string)[] }): void {

@@ -5,7 +5,7 @@ TesseraError
 │   ├── BadRequest           400 MalformedJson
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked · SessionEnded
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
-│   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound
+│   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound · ConnectionUnknown
 │   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · DemandsUnmet · PaymentInProgress · OtherCheckout · OfferDecided · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
@@ -168,6 +168,12 @@ class InsightNotFound(NotFound):
     """No insight has this name."""
 
     slug, title = "insight-not-found", "There is no such insight"
+
+
+class ConnectionUnknown(NotFound):
+    """A socket that stands, and is forgotten: it could be neither reached nor closed. Its client opens another."""
+
+    slug, title = "connection-unknown", "The connection is not known any more"
 
 
 class Conflict(Problem):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tessera.errors import (
+    ConnectionUnknown,
     NotFound,
     Problem,
     SessionEnded,
@@ -91,7 +92,7 @@ class Sockets:
     def _answered(self, connection_id: str, request: frames.Request) -> str:
         connection = self._connections.get(connection_id)
         if connection is None:
-            raise SessionEnded("The connection is not known any more")
+            raise ConnectionUnknown
         match request:
             case Ping():
                 self._seen(connection)
@@ -121,7 +122,7 @@ class Sockets:
         check_read(topic, connection.caller, self._customer(connection.caller), self._apps)
         after = replace(connection, seen_at=self._clock(), present=connection.present or request.presence)
         if not self._connections.subscribe(after, topic, presence=request.presence):
-            raise SessionEnded("The connection is not known any more")
+            raise ConnectionUnknown
         head = self._topics.head(topic)
         since = request.since and Place(request.since.epoch, request.since.offset)
         missed = self._topics.after(topic, head, since) if since else None
