@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which a test gives up. Nothing is measured by it."""
 
 _PAUSE = 0.002
