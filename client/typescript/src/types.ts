@@ -24,13 +24,7 @@ export type Step = Schemas['Step'];
 export type Part = Schemas['Part'];
 
 /** A bucket of a session's data. `version` counts its changes; it is what `baseVersion` and `ifMatch` name. */
-export interface Bucket<T extends JsonObject = JsonObject> {
-  bucket: string;
-  data: T;
-  version: number;
-  updatedAt: string;
-  expiresAt: string | null;
-}
+export type Bucket<T extends JsonObject = JsonObject> = Omit<Schemas['DataBucket'], 'data'> & { data: T };
 
 export interface SessionOptions {
   /** Address of the API, with its path prefix if it has one. */
@@ -179,8 +173,8 @@ export interface Store<T> {
 
 export interface LiveStatus {
   /**
-   * `idle` nothing to do yet · `connecting` · `open` · `waiting` for the next try · `paused` the circuit is open,
-   * 60 s after five failures · `ended` the session is over, or close() was called.
+   * `idle` nothing to do yet · `connecting` · `open` · `waiting` for the next try · `paused` the circuit is open for
+   * 60 s, after eight failures in a row · `ended` the session is over, or close() was called.
    */
   state: 'idle' | 'connecting' | 'open' | 'waiting' | 'paused' | 'ended';
   /** Whether this tab holds the socket of all tabs. */

@@ -119,9 +119,11 @@ test('throttled timers in a background tab: late timers are no dead socket', asy
   let slept = 0;
   shown(page(server, { environment: { now: () => Date.now() + slept } }), TOPIC);
   await pass(1_000);
-  // Frozen for two minutes at any moment; then timers fire before the frames that lie there are read.
-  for (let moment = 0; moment < 25_000; moment += 500) {
-    await pass(moment, 100);
+  server.latency = () => 100;
+  // Frozen for two minutes just after a probe; then timers fire before the answer that lies there is read.
+  for (let times = 0; times < 10; times++) {
+    const probes = () => server.received.filter((frame) => frame.type === 'ping').length;
+    for (const before = probes(); probes() === before; ) await pass(50);
     server.held = [];
     slept += 120_000;
     await pass(8_100, 100);
@@ -170,6 +172,35 @@ test('rotate: the new socket is up and has resumed before the old one goes', asy
   expect([server.opened, server.sockets.size, most >= 1]).toEqual([2, 1, true]);
   expect(seen).toEqual(Array.from({ length: 200 }, (_, index) => index));
   expect([...states].filter((each) => each !== 'open')).toEqual([]);
+});
+
+test('rotate: what is published before the new socket has resumed comes over the old one', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  await pass(500);
+  server.tell({ type: 'rotate', before: new Date(Date.now() + 61_000).toISOString() });
+  while (server.opened < 2) await pass(1, 1);
+  server.publish(TOPIC, 'meanwhile');
+  await pass(5, 1);
+  expect([server.sockets.size, seen]).toEqual([2, ['meanwhile']]);
+  await pass(100);
+  expect([server.sockets.size, seen]).toEqual([1, ['meanwhile']]);
+});
+
+test('rotate: what is on its way is sent again on the new socket, at once', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  live.connect();
+  await pass(500);
+  server.loses = (frame) => frame.type === 'ack';
+  const published = live.publish(TOPIC, 'once');
+  await pass(100);
+  server.loses = () => false;
+  server.tell({ type: 'rotate', before: new Date(Date.now() + 60_000).toISOString() });
+  await pass(200);
+  expect(await published).toMatchObject({ offset: 1 });
+  expect(server.published).toHaveLength(1);
 });
 
 test('a socket is replaced before it is two hours old, though nobody asked', async () => {

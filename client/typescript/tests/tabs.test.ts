@@ -102,8 +102,7 @@ test('a leader that is frozen is robbed of its lead by a tab that is looked at, 
   server.publish(TOPIC, 1);
   await pass(8_000);
   expect([leads(second), second.seen]).toEqual([true, [1]]);
-  first.tab.asleep = false;
-  first.tab.show();
+  first.tab.wake();
   server.publish(TOPIC, 2);
   await pass(3_000);
   expect([leads(first), first.seen, server.sockets.size]).toEqual([false, [1, 2], 1]);
@@ -127,6 +126,8 @@ test('a leader in the background whose connection is good stays: frames are not 
   all[0]?.tab.hide();
   await pass(60_000, 100);
   expect([all.map(leads), server.opened]).toEqual([[true, false], 1]);
+  // Each tab has asked once; looking after the leader asks nothing of the server.
+  expect(server.received.filter((frame) => frame.type === 'subscribe')).toHaveLength(2);
 });
 
 test('the server is told to stop when the last tab that wants a topic is gone, dead or not', async () => {

@@ -88,8 +88,9 @@ export class Leader {
     this.#meet(message.from);
     switch (message.kind) {
       case 'hello':
+      case 'check':
         this.tabs.toTabs({ to: message.from, ...this.#state() });
-        if (this.#connection.open) this.tabs.toTabs({ to: message.from, kind: 'up' });
+        if (message.kind === 'hello' && this.#connection.open) this.tabs.toTabs({ to: message.from, kind: 'up' });
         break;
       case 'wake':
         this.#connection.wake();

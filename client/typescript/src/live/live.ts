@@ -110,7 +110,7 @@ class LiveTopics implements Live {
   connect(): void {
     this.#start();
     this.#toLeader({ kind: 'wake' });
-    this.#tabs.hello();
+    this.#tabs.ask('check');
   }
 
   close(): void {
@@ -137,8 +137,11 @@ class LiveTopics implements Live {
     this.#tabs.start();
   }
 
-  readonly #wake = () => {
-    if (this.#environment.visible()) this.connect();
+  readonly #wake = ({ type }: Event) => {
+    if (!this.#environment.visible()) return;
+    this.connect();
+    // It comes out of the back-forward cache, where it heard nothing.
+    if (type === 'pageshow') this.#tabs.ask('hello');
   };
 
   async #lead(): Promise<void> {

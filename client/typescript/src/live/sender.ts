@@ -100,20 +100,21 @@ export class Sender {
   }
 
   acknowledged(id: string, position: Position): void {
-    const sending = this.#take(id);
+    const sending = this.#find(id);
     if (!sending) return;
+    this.#done(sending);
     this.events.published(sending.message, position, this.environment.now() - sending.since);
     this.flush();
   }
 
   failed(id: string, problem: Problem): void {
-    const sending = [...this.#sending.values()].find(({ message }) => idOf(message) === id);
+    const sending = this.#find(id);
     if (!sending) return;
     if (isPassing(problem)) {
       const span = Math.min(this.timing.longestWait, this.timing.firstWait * 2 ** sending.tries++);
       this.#again(sending, (problem.retryAfter ?? 0) * 1000 + this.environment.random() * span);
     } else {
-      this.#take(id);
+      this.#done(sending);
       this.events.refused(sending.message, problem);
       this.flush();
     }
@@ -140,13 +141,14 @@ export class Sender {
     sending.timer = setTimeout(() => this.#send(sending), wait);
   }
 
-  #take(id: string): Sending | undefined {
-    const sending = [...this.#sending.values()].find(({ message }) => idOf(message) === id);
-    if (!sending) return undefined;
-    clearTimeout(sending.timer);
-    this.#sending.delete(sending.message.topic);
-    this.#queue = this.#queue.filter((message) => message !== sending.message);
-    return sending;
+  #find(id: string): Sending | undefined {
+    return [...this.#sending.values()].find(({ message }) => idOf(message) === id);
+  }
+
+  #done({ message, timer }: Sending): void {
+    clearTimeout(timer);
+    this.#sending.delete(message.topic);
+    this.#queue = this.#queue.filter((each) => each !== message);
   }
 
   #forget(): void {

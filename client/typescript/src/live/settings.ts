@@ -3,14 +3,14 @@
 import type { Environment, LiveMetrics, LiveStatus, OutboxState, Timing } from '../types.ts';
 
 export const DEFAULTS: Timing = {
-  firstWait: 1_000,
+  firstWait: 2_000,
   longestWait: 30_000,
   connectTimeout: 10_000,
   silence: 14_000,
   probeTimeout: 8_000,
   ackTimeout: 10_000,
   holeTimeout: 1_000,
-  failures: 5,
+  failures: 8,
   pause: 60_000,
   debounce: 100,
   batch: 10,

@@ -19,7 +19,7 @@ import type { Received, Sent } from './frames.ts';
 import { LATE } from './settings.ts';
 
 export type ToLeader = { from: string } & (
-  | { kind: 'hello' | 'wake' | 'clear' }
+  | { kind: 'hello' | 'check' | 'wake' | 'clear' }
   | { kind: 'frame'; frame: Sent }
   | { kind: 'message'; message: QueuedMessage }
 );
@@ -76,15 +76,18 @@ export class Tabs {
     // Whoever gets this lock knows that we are gone; so it has to be ours before anybody hears of us.
     void this.#hold(`${this.name}/${this.id}`, {}, () => {
       this.#elect({ signal: this.#waiting.signal });
-      this.hello();
+      this.ask('hello');
     });
   }
 
-  /** Ask the leader where things stand; if there is none, or it is deaf, its place is taken. */
-  hello(): void {
+  /**
+   * Ask the leader where things stand; if there is none, or it is deaf, its place is taken. `hello` says besides that
+   * we may have missed something, or are new: everything is resumed.
+   */
+  ask(kind: 'hello' | 'check'): void {
     clearTimeout(this.#check);
     if (this.leading || !this.#channel || this.#leave.signal.aborted) return;
-    this.toLeader({ from: this.id, kind: 'hello' });
+    this.toLeader({ from: this.id, kind });
     this.#expect(this.environment.now(), false);
   }
 
@@ -134,7 +137,7 @@ export class Tabs {
       this.events.follow();
       this.#waiting = new AbortController();
       this.#elect({ signal: this.#waiting.signal });
-      this.hello();
+      this.ask('hello');
     });
   }
 
@@ -179,7 +182,7 @@ export class Tabs {
     const { now, visible } = this.environment;
     this.#check = setTimeout(() => {
       if (this.#heard >= asked || !visible()) {
-        this.#check = setTimeout(() => this.hello(), this.timing.leaderCheck);
+        this.#check = setTimeout(() => this.ask('check'), this.timing.leaderCheck);
       } else if (now() - asked > this.timing.leaderTimeout + LATE && !late) {
         this.#expect(now(), true); // it was we who slept
       } else {

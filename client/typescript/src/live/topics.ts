@@ -6,7 +6,6 @@ import type {
   LiveMessage,
   Member,
   Position,
-  Subscribed,
   SubscribeOptions,
   Subscription,
   Timing,
@@ -26,7 +25,7 @@ interface Feed {
   listeners: Set<Listener>;
   /** Id of the subscribe whose answer counts; older answers are of another time. */
   asked: string;
-  answered: Subscribed | null;
+  answered: boolean;
   members: Map<string, Member> | null;
   last: LiveMessage | null;
   own: boolean;
@@ -76,7 +75,7 @@ export class Topics {
     } else {
       const order = new Order(options.since);
       const members = options.presence ? new Map<string, Member>() : null;
-      const rest = { asked: '', answered: null, last: null, timer: undefined };
+      const rest = { asked: '', answered: false, last: null, timer: undefined };
       feed = { topic, order, members, own, listeners: new Set(), ...rest };
       this.#feeds.add(feed);
       this.#ask(feed);
@@ -103,16 +102,13 @@ export class Topics {
     for (const feed of this.#feeds) stop(feed);
   }
 
-  /** Take a frame; returns how many messages it let be shown. */
-  receive(frame: Received): number {
-    let shown = 0;
+  receive(frame: Received): void {
     for (const feed of [...this.#feeds]) {
-      if (frame.type === 'subscribed' && frame.id === feed.asked) shown += this.#begin(feed, frame);
-      else if (frame.type === 'message' && frame.topic === feed.topic) shown += this.#message(feed, frame);
+      if (frame.type === 'subscribed' && frame.id === feed.asked) this.#begin(feed, frame);
+      else if (frame.type === 'message' && frame.topic === feed.topic) this.#message(feed, frame);
       else if (frame.type === 'presence' && frame.topic === feed.topic) this.#presence(feed, frame);
       else if (frame.type === 'error' && frame.id === feed.asked) this.#refused(feed, new Problem(frame.problem));
     }
-    return shown;
   }
 
   #of(topic: string): Feed[] {
@@ -134,30 +130,28 @@ export class Topics {
     feed.timer = setTimeout(() => this.#ask(feed), wait);
   }
 
-  #begin(feed: Feed, answer: SubscribedFrame): number {
+  #begin(feed: Feed, answer: SubscribedFrame): void {
     stop(feed);
     feed.asked = '';
-    const { topic, epoch, offset } = answer;
+    feed.answered = true;
+    const { topic, epoch, offset, recovered } = answer;
     const messages = feed.order.begin(answer);
-    feed.answered = { topic, epoch, offset, recovered: answer.recovered };
-    const told = feed.answered;
+    const told = { topic, epoch, offset, recovered };
     for (const { options } of [...feed.listeners]) safely(() => options.onSubscribed?.(told));
     if (feed.members && answer.presence) {
       feed.members = new Map(answer.presence.map((member) => [member.member, member]));
       this.#tellMembers(feed);
     }
-    return this.#show(feed, messages);
+    this.#show(feed, messages);
   }
 
-  #message(feed: Feed, message: LiveMessage): number {
-    const { topic, epoch, offset, messageId, data, publishedAt } = message;
-    const messages = feed.order.accept({ topic, epoch, offset, messageId, data, publishedAt });
-    if (messages) return this.#show(feed, messages);
-    if (!feed.asked) this.#ask(feed);
-    return 0;
+  #message(feed: Feed, { type, ...message }: LiveMessage & { type: string }): void {
+    const messages = feed.order.accept(message);
+    if (messages) this.#show(feed, messages);
+    else if (!feed.asked) this.#ask(feed);
   }
 
-  #show(feed: Feed, messages: LiveMessage[]): number {
+  #show(feed: Feed, messages: LiveMessage[]): void {
     if (!feed.asked) {
       // A hole may be a message that was overtaken; if it stays, it is fetched.
       if (!feed.order.gap) stop(feed);
@@ -167,7 +161,6 @@ export class Topics {
       feed.last = message;
       for (const { handler } of [...feed.listeners]) safely(() => handler(message));
     }
-    return messages.length;
   }
 
   #presence(feed: Feed, { joined, left }: { joined: Member[]; left: (Member | string)[] }): void {

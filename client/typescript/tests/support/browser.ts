@@ -66,6 +66,13 @@ export class FakeTab extends EventTarget {
     this.dispatchEvent(new Event('visibilitychange'));
   }
 
+  /** It comes back from where it heard nothing. */
+  wake(): void {
+    this.asleep = false;
+    this.visible = true;
+    this.dispatchEvent(new Event('pageshow'));
+  }
+
   hide(): void {
     this.visible = false;
     this.dispatchEvent(new Event('visibilitychange'));

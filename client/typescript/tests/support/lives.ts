@@ -7,6 +7,9 @@ import type { FakeServer } from './server.ts';
 
 let count = 0;
 
+/** Shorter than by default, so that tests read well. */
+const TIMING = { firstWait: 1_000, failures: 5 };
+
 /** A page of its own, whose random numbers are all one half. */
 export function page(server: FakeServer, options: Partial<LiveOptions> = {}): Live {
   const environment: Partial<Environment> = {
@@ -15,13 +18,15 @@ export function page(server: FakeServer, options: Partial<LiveOptions> = {}): Li
     id: () => `id${++count}`,
     ...options.environment,
   };
-  return createLive({ url: 'wss://test', ticket: server.ticket, durable: false, ...options, environment });
+  const timing = { ...TIMING, ...options.timing };
+  return createLive({ url: 'wss://test', ticket: server.ticket, durable: false, ...options, timing, environment });
 }
 
 export function inTab(tab: FakeTab, server: FakeServer, options: Partial<LiveOptions> = {}): Live {
   const ticket = () => (tab.alive ? server.ticket() : new Promise<string>(() => {}));
   const environment = { ...tab.environment, random: () => 0.5 };
-  return createLive({ url: 'wss://test', ticket, durable: false, ...options, environment });
+  const timing = { ...TIMING, ...options.timing };
+  return createLive({ url: 'wss://test', ticket, durable: false, ...options, timing, environment });
 }
 
 /** What a subscription shows, as it grows. */

@@ -1,0 +1,44 @@
+/** The examples of docs/client.md are what the compiler takes. */
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const PAGE = readFileSync(new URL('../../../docs/client.md', import.meta.url), 'utf8');
+const EXAMPLES = [...PAGE.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => String(code));
+
+/** What the compiler has to say about files that exist in memory, beside our own on the disk. */
+function complaints(files: Map<string, string>): string[] {
+  const { config } = ts.readConfigFile(join(HERE, '../tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, dirname(HERE));
+  const paths = { '@tessera/client': [join(HERE, '../src/index.ts')] };
+  const host = ts.createCompilerHost({ ...options, paths });
+  const { fileExists, readFile } = host;
+  host.fileExists = (name) => files.has(name) || fileExists(name);
+  host.readFile = (name) => files.get(name) ?? readFile(name);
+  const { getSourceFile } = host;
+  host.getSourceFile = (name, target, ...rest) => {
+    const text = files.get(name);
+    return text === undefined
+      ? getSourceFile(name, target, ...rest)
+      : ts.createSourceFile(name, text, target, true);
+  };
+  const program = ts.createProgram([...files.keys()], { ...options, paths }, host);
+  return [...files.keys()].flatMap((name) => {
+    const file = program.getSourceFile(name);
+    const found = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)];
+    return found.map(({ messageText }) => `${name}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`);
+  });
+}
+
+test('every example of the page compiles, strictly, and one that is wrong would not', () => {
+  expect(EXAMPLES.length).toBeGreaterThanOrEqual(6);
+  const wrong = `import { createLive } from '@tessera/client'; createLive({ url: 1 });`;
+  const files = new Map([...EXAMPLES, wrong].map((code, index) => [join(HERE, `example${index}.ts`), code]));
+  const found = complaints(files);
+  expect(found.filter((each) => !each.includes(`example${EXAMPLES.length}.ts`))).toEqual([]);
+  expect(found.length).toBeGreaterThan(0);
+}, 60_000);
