@@ -1,8 +1,9 @@
-"""POST /sessions/{sessionId}/advance: one step through the flow of a session, with its event."""
+"""POST /sessions/{sessionId}/advance and POST /sessions/{sessionId}/finish: through a flow, and to its end."""
 
 from typing import Annotated
 
 from tessera.errors import (
+    Conflict,
     ContentTooLarge,
     DemandsUnmet,
     IllegalMove,
@@ -16,7 +17,7 @@ from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.depends import ExchangeDep, SessionId
 from tessera.model.clock import Millis
-from tessera.model.flows import Advance, advanced
+from tessera.model.flows import Advance, FinishFlow, advanced, draft_of, finished
 from tessera.model.record import Record
 from tessera.model.session import Session
 from tessera.stores.session_store import Decision
@@ -32,6 +33,7 @@ app = Api(
         SessionExpired,
         ServiceOnly,
         IllegalMove,
+        Conflict,
         DemandsUnmet,
         PreconditionFailed,
         ContentTooLarge,
@@ -59,6 +61,42 @@ def advance(session_id: SessionId, wanted: Annotated[Advance, Body()], exchange:
         return answers.session(exchange.access.change_with(session_id, decide))
     except NothingToDo as done:
         return answers.session(done.found)
+
+
+@app.post("/sessions/<sessionId>/finish", summary="Finish a flow", tags=["flows"], operation_id="finishSession")
+def finish(
+    session_id: SessionId, exchange: ExchangeDep, wanted: Annotated[FinishFlow | None, Body()] = None
+) -> Response[Session]:
+    """Turn the draft into the result, a bucket of its own, and clear it: both or neither.
+
+    All steps must be completed. A flow that is finished already stays as it is.
+    """
+    graph, by_service = exchange.graph, exchange.caller.is_service
+    names: list[str] = []
+
+    def decide(record: Record, now: Millis) -> Decision:
+        nonlocal names
+        flow = graph.flow_of(record)
+        names = draft_of(flow, wanted and wanted.buckets)
+        draft = graph.drafts.read(record, names, now)
+        change, event, result = finished(
+            record,
+            {name: draft[name]["data"] if name in draft else None for name in names},
+            flow=flow,
+            by_service=by_service,
+            data=lambda: graph.sessions.data(record.id),
+            now=now,
+        )
+        place = flow.finish.result if flow and flow.finish else ""
+        marked, writes = graph.drafts.finished(record, draft, place, result, now)
+        return change | marked, [*writes, happened(record, event, graph.new_ulid())]
+
+    try:
+        record = exchange.access.change_with(session_id, decide)
+    except NothingToDo as done:
+        return answers.session(done.found)
+    graph.drafts.forget(record.id, names)
+    return answers.session(record)
 
 
 handler = app

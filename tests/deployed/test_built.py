@@ -51,6 +51,8 @@ def test_every_function_answers_its_sample_event(name: str, events: dict[str, An
             assert payload["context"]["refusal"] in ("token-missing", "token-invalid")
         case "lifecycle/cleanup" | "lifecycle/compact":
             assert payload["done"] is True
+        case "flows/reconcile":
+            assert payload["lagSeconds"] == 0
         case "conversations/archive" | "insights/record":
             assert payload == {"batchItemFailures": []}
         case "integrations/bitrix24":

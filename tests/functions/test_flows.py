@@ -165,6 +165,126 @@ def test_a_checkout_is_where_the_flow_has_it(service: Service) -> None:
     assert (answer.problem, answer.json["allowed"]) == ((409, "illegal-move"), ["address"])
 
 
+# --- the end of a form -------------------------------------------------------------------------------
+
+FINISH = "POST /sessions/{sessionId}/finish"
+
+
+def finish(service: Service, owner: Owner, *, buckets: list[str] | None = None, **how: Any) -> Answer:
+    body = {} if buckets is None else {"buckets": buckets}
+    return service.call("flows/advance", "me", route=FINISH, **{"token": owner.token, "body": body, **how})
+
+
+def filled(service: Service, **data: Any) -> Owner:
+    """Return who stands at the last step of a form with these buckets."""
+    owner = service.create(kind="form", data=data)
+    for step in (2, 3, 4):
+        assert advance(service, owner, step).status == 200
+    return owner
+
+
+def data(service: Service, owner: Owner) -> Any:
+    return service.call("sessions/get", "me", token=owner.token, query={"include": "data"}).json["data"]
+
+
+def test_a_form_ends_in_its_result_and_the_draft_is_gone(service: Service) -> None:
+    owner = filled(service, draft={"name": "Engine"}, sizes={"a": 1}, config={"colour": "blue"})
+    answer = finish(service, owner, buckets=["draft", "sizes", "draft"])
+    assert answer.status == 200
+    assert (answer.json["currentStep"], answer.json["completedSteps"]) == (4, [1, 2, 3, 4])
+    assert answer.json["status"] == "pending", "what is paid in the session is another matter"
+    assert data(service, owner) == {
+        "config": {"colour": "blue"},
+        "result": {
+            "finishedAt": answer.json["updatedAt"],
+            "completedSteps": [1, 2, 3, 4],
+            "data": {"draft": {"name": "Engine"}, "sizes": {"a": 1}},
+        },
+    }
+    assert [item["name"] for item in steps(service, owner.id)][-1] == "finished"
+
+
+def test_a_second_tap_finishes_nothing_and_the_flow_stays_where_it_is(service: Service) -> None:
+    owner = filled(service, draft={"name": "Engine"})
+    first = finish(service, owner).json
+    assert finish(service, owner).json == first
+    before = data(service, owner)
+    refused = advance(service, owner, 1)
+    assert (refused.problem, refused.json["allowed"]) == ((409, "illegal-move"), [])
+    patched = service.call("sessions/update", "me", token=owner.token, body={"currentStep": 1})
+    assert (patched.problem, patched.json["allowed"]) == ((409, "illegal-move"), [])
+    saved = service.call("data/save", "me", token=owner.token, body={"late": True}, **bucket(owner, "draft"))
+    assert saved.json["version"] > 1, "after that of the draft before it"
+    assert data(service, owner) == before | {"draft": {"late": True}}
+
+
+def bucket(owner: Owner, name: str) -> dict[str, Any]:
+    """Return the parts of an event that name a bucket."""
+    path = {"sessionId": owner.id, "bucket": name}
+    return {"pathParameters": path, "rawPath": f"/sessions/{owner.id}/data/{name}"}
+
+
+@pytest.mark.parametrize(
+    ("at", "completed", "open_steps"), [(1, [], [1, 2, 3, 4]), (3, [1, 2], [3, 4]), (2, [1, 2, 3], [4])]
+)
+def test_all_steps_must_be_completed(
+    service: Service, at: int, completed: list[int], open_steps: list[int]
+) -> None:
+    admin = service.service_token()
+    made = {"kind": "form", "currentStep": at, "completedSteps": completed, "data": {"draft": {"a": 1}}}
+    owner = Owner.of(service.call("sessions/create", token=admin, body=made))
+    answer = finish(service, owner)
+    assert (answer.problem, answer.json["steps"]) == ((409, "demands-unmet"), open_steps)
+    assert data(service, owner) == {"draft": {"a": 1}}
+
+
+def test_who_has_gone_back_may_finish_too(service: Service) -> None:
+    owner = filled(service, draft={"a": 1})
+    body = {"completedSteps": [1, 2, 3, 4], "currentStep": 2}
+    assert service.call("sessions/update", "me", token=owner.token, body=body).status == 200
+    assert finish(service, owner).json["currentStep"] == 2
+
+
+@pytest.mark.parametrize("draft", [None, {}])
+def test_an_empty_draft_is_not_finished(service: Service, draft: Any) -> None:
+    owner = filled(service, **({} if draft is None else {"draft": draft}))
+    answer = finish(service, owner)
+    assert (answer.problem, answer.json["missing"]) == ((409, "demands-unmet"), ["/data/draft"])
+
+
+@pytest.mark.parametrize("kind", ["auth", "checkout"])
+def test_what_has_no_end_is_not_finished(service: Service, kind: str) -> None:
+    answer = finish(service, service.create(kind=kind))
+    assert (answer.problem, answer.json["allowed"]) == ((409, "illegal-move"), [])
+
+
+def test_a_result_overwrites_nothing(service: Service) -> None:
+    owner = filled(service, draft={"a": 1}, result={"mine": True})
+    assert finish(service, owner).problem == (409, "conflict")
+    assert data(service, owner) == {"draft": {"a": 1}, "result": {"mine": True}}
+
+
+def test_a_draft_that_fits_no_item_is_not_finished(service: Service) -> None:
+    parts = {name: {"text": "x" * 120_000} for name in ("a", "b", "c")}
+    owner = filled(service, a=parts["a"])
+    for name in ("b", "c"):
+        saved = service.call("data/save", "me", token=owner.token, body=parts[name], **bucket(owner, name))
+        assert saved.status == 200
+    assert finish(service, owner, buckets=[*parts]).problem == (413, "content-too-large")
+    assert data(service, owner) == parts
+    assert finish(service, owner, buckets=["a", "b"]).status == 200
+
+
+def test_an_own_flow_demands_more_of_its_end(service: Service) -> None:
+    flow = {"steps": [1], "finish": {"present": ["/email", "/data/terms/agreed"], "buckets": ["terms"]}}
+    shop = service.another(KINDS=json.dumps({"survey": {**TOUR["tour"], "flow": flow}}))
+    owner = shop.create(kind="survey", data={"terms": {"agreed": False}})
+    assert finish(shop, owner).json["missing"] == ["/email"]
+    assert shop.call("sessions/update", "me", token=owner.token, body={"email": "a@example.org"}).status == 200
+    assert finish(shop, owner).status == 200
+    assert data(shop, owner)["result"]["data"] == {"terms": {"agreed": False}}
+
+
 # --- the checkout ------------------------------------------------------------------------------------
 
 
@@ -468,3 +588,6 @@ def test_a_session_is_a_checkout_a_chat_and_a_form_at_once(service: Service) -> 
     assert (whole["kind"], whole["status"], whole["currentStep"]) == ("form", "completed", 4)
     assert (whole["completedSteps"], whole["data"]) == ([1, 2, 3], {"draft": {"name": "Engine"}})
     assert [said["seq"] for said in whole["messages"]] == [1, 2]
+    assert finish(service, owner).json["transactionId"] == whole["transactionId"]
+    assert say() == 3
+    assert decide(service, owner, "wrap", "declined").json["completedSteps"] == [1, 2, 3, 4]

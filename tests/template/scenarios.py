@@ -178,6 +178,10 @@ def _head_of(world: World, made: Made) -> Key:
 def _advance(world: World) -> None:
     made = world.create(kind="form")
     assert world.call("flows/advance", SERVICE, {"to": 2}, sessionId=made.alias)["currentStep"] == 2
+    world.call("data/save", made.caller, {"a": 2}, sessionId=made.id, bucket="form")
+    draft = {"buckets": ["form"]}
+    done = world.call("flows/advance", SERVICE, draft, ends="/finish", sessionId=made.alias)
+    assert done["completedSteps"] == [1, 2]
 
 
 def _pay(world: World, made: Made, by: str = "tok_success") -> Json:

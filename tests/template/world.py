@@ -51,7 +51,7 @@ DAY = 86_400_000
 DEMANDED = {"present": ["/data/form/a"]}
 """Of a move: what lies in the bucket that every session here has."""
 
-FORM = {"steps": [1, 2], "demands": [{"to": 2, **DEMANDED}]}
+FORM = {"steps": [1, 2], "demands": [{"to": 2, **DEMANDED}], "finish": {}}
 FUNNEL = {"steps": ["cart", "pay", "offer", "end"], "paying": "pay", "demands": [{"to": "pay", **DEMANDED}]}
 SETTINGS = Settings.of(
     {
@@ -121,12 +121,14 @@ class World:
         *,
         key: str | None = None,
         method: str | None = None,
+        ends: str = "",
         query: Mapping[str, str] | None = None,
         **path: str,
     ) -> Json:
         """Call a function over HTTP, under a new Idempotency-Key by default; return its JSON."""
         routes = FUNCTIONS[name].events("HttpApi")
-        route = next(r for r in routes if method in (None, r["Method"]) and _named(r["Path"]) == path.keys())
+        fitting = (r for r in routes if method in (None, r["Method"]) and _named(r["Path"]) == path.keys())
+        route = next(r for r in fitting if r["Path"].endswith(ends))
         event = _http(route["Method"], route["Path"], caller, body, path)
         event["headers"]["idempotency-key"] = key or next(self.keys)
         event |= {"rawQueryString": urlencode(query or {}), "queryStringParameters": dict(query or {})}

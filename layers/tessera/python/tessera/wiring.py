@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tessera.stores.connections import Connections
     from tessera.stores.conversations import Conversations
     from tessera.stores.data import Data
+    from tessera.stores.drafts import Drafts
     from tessera.stores.facts import Facts
     from tessera.stores.outbox import Outbox
     from tessera.stores.topics import Topics
@@ -336,6 +337,13 @@ class Graph:
         from tessera.insights.insights import Insights  # noqa: PLC0415 - same
 
         return Insights(self.query_engine)
+
+    @cached_property
+    def drafts(self) -> "Drafts":
+        """The buckets that become the result of a flow."""
+        from tessera.stores.drafts import Drafts  # noqa: PLC0415 - one function finishes flows
+
+        return Drafts(self.table)
 
     @cached_property
     def charges(self) -> "Charges":

@@ -11,9 +11,9 @@ from tessera.errors import DemandsUnmet, IllegalMove, NothingToDo, ServiceOnly
 from tessera.model.bodies import Body, StepValue
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis, rfc3339
-from tessera.model.kinds import BucketName, Finish, Flow, Step
+from tessera.model.kinds import BucketName, Flow, Step
 from tessera.model.life import noted, touched
-from tessera.model.record import Record
+from tessera.model.record import DATA, Record
 
 PART = "steps"
 """The part of a session (`Record.parts`) that the events of its flow are."""
@@ -108,13 +108,26 @@ def _new(step: Step, completed: list[Step]) -> list[Step]:
     return [] if step in completed else [step]
 
 
-def finished(
-    record: Record, flow: Flow | None, buckets: list[str] | None, *, by_service: bool, data: Data, now: Millis
-) -> tuple[Change, FlowEvent, dict[str, Any]]:
-    """Decide the end of a flow: return the change, its event and the result, an object.
+def draft_of(flow: Flow | None, buckets: list[str] | None) -> list[str]:
+    """Return which buckets become the result of a flow, each once; the result itself never does."""
+    if flow is None or flow.finish is None:
+        return []
+    return [name for name in dict.fromkeys(buckets or flow.finish.buckets) if name != flow.finish.result]
 
-    All steps must be completed; the last one is, if the session stands at it. What the draft holds at this moment
-    is the result: the buckets are to be cleared on the condition that they are still as they were read.
+
+def finished(
+    record: Record,
+    draft: Mapping[str, Mapping[str, Any] | None],
+    *,
+    flow: Flow | None,
+    by_service: bool,
+    data: Data,
+    now: Millis,
+) -> tuple[Change, FlowEvent, dict[str, Any]]:
+    """Decide the end of a flow; return the change, its event, and the result, which holds the draft.
+
+    All steps must be completed; the last one is, if the session stands at it. `draft` has each bucket of the draft
+    as it was read, None for one that is not there.
 
     Raises:
         NothingToDo: it was finished before; a second tap, say.
@@ -132,26 +145,16 @@ def finished(
     done = [*session.completed_steps, *([session.current_step] if session.current_step == flow.steps[-1] else [])]
     if open_steps := [step for step in flow.steps if step not in done]:
         raise DemandsUnmet("Not all steps are completed", steps=open_steps)
-    draft = drafted(flow.finish, buckets)
-    demanded = [*flow.finish.present, *(f"/data/{bucket}" for bucket in draft)]
-    if missing := absent(demanded, record, data):
+    missing = [f"/data/{name}" for name, held in draft.items() if not held]
+    if missing := missing + absent(list(flow.finish.present), record, data):
         raise DemandsUnmet("The end of this flow demands more", missing=missing)
     ended = Change(
         {("completedSteps",): list(flow.steps), ("finishedAt",): now},
         clauses=(Clause(("finishedAt",), "absent"),),
     )
-    result = {
-        "finishedAt": rfc3339(now),
-        "completedSteps": list(flow.steps),
-        "data": {bucket: data()[bucket] for bucket in draft},
-    }
+    result = {"finishedAt": rfc3339(now), "completedSteps": list(flow.steps), "data": dict(draft)}
     event = FlowEvent(Happened.FINISHED, session.current_step, session.current_step, now)
-    return ended | touched(record, now) | noted(record, PART, "data"), event, result
-
-
-def drafted(finish: Finish, buckets: list[str] | None) -> list[str]:
-    """Return which buckets become the result, each once; the result itself never does."""
-    return [bucket for bucket in dict.fromkeys(buckets or finish.buckets) if bucket != finish.result]
+    return ended | touched(record, now) | noted(record, PART, DATA), event, result
 
 
 def absent(pointers: list[str], record: Record, data: Data) -> list[str]:
