@@ -7,6 +7,7 @@ BENCHMARKS = (
     "cleanup",
     "append",
     "compaction",
+    "checkout",
     "client_size",
     "reconnect_storm",
     "recovery",

@@ -36,6 +36,12 @@ def checkout(now: Millis, *, idle_seconds: int | None = None, with_data: bool = 
     return born(new_session_id(), wanted, kinds=kinds({}), by_service=True, refresh=_REFRESH, now=now)
 
 
+def form(now: Millis) -> Record:
+    """Return a form session of somebody unknown."""
+    wanted = CreateSession(kind="form")
+    return born(new_session_id(), wanted, kinds=kinds({}), by_service=False, refresh=_REFRESH, now=now)
+
+
 def chat(now: Millis) -> Record:
     """Return a chat session of somebody unknown."""
     wanted = CreateSession(kind="chat")
@@ -62,9 +68,11 @@ def get_event(record: Record) -> dict[str, Any]:
 def event_of(name: str, record: Record) -> dict[str, Any]:
     """Return the sample event of an operation on a session, by its own access token, without a query."""
     event = json.loads((EVENTS / f"{name}.json").read_text())
-    path = event["rawPath"].replace(event["pathParameters"]["sessionId"], record.id)
-    event |= {"rawPath": path, "pathParameters": {"sessionId": record.id}, "rawQueryString": ""}
-    event["requestContext"]["http"]["path"] = path
+    if named := event.get("pathParameters"):
+        path = event["rawPath"].replace(named["sessionId"], record.id)
+        event |= {"rawPath": path, "pathParameters": {"sessionId": record.id}}
+        event["requestContext"]["http"]["path"] = path
+    event["rawQueryString"] = ""
     event["requestContext"]["authorizer"]["lambda"] = {
         "sessionId": record.id,
         "epoch": str(record.epoch),

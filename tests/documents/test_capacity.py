@@ -157,6 +157,64 @@ def events(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.service.call("activity/collect", token=token)
 
 
+ORDER = {"sessionId": "me", "products": [{"productId": "p-1"}], "amount": 3998, "currency": "EUR"}
+OFFER = {"offerId": "warranty", "amount": 990}
+
+
+def paying(*, paid: bool = False) -> Callable[[Scene], Callable[[], Any]]:
+    """A checkout; `paid`: a second tap on it."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        owner = buyer(scene, paid=paid)
+        return lambda: checked_out(scene, owner)
+
+    return prepared
+
+
+def buyer(scene: Scene, *, paid: bool = True) -> Owner:
+    owner = scene.service.create(kind="checkout")
+    body = {"upsells": {"offers": [OFFER]}}
+    scene.service.call("sessions/update", owner.id, token=scene.admin, body=body)
+    if paid:
+        checked_out(scene, owner)
+    return owner
+
+
+def checked_out(scene: Scene, owner: Owner, by: str = "tok_visa") -> None:
+    body = ORDER | {"paymentToken": by}
+    assert scene.service.call("flows/checkout", token=owner.token, body=body).status == 200
+
+
+def deciding(decision: str) -> Callable[[Scene], Callable[[], Any]]:
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        owner, body = buyer(scene), {"sessionId": "me", "offerId": "warranty", "decision": decision}
+        return lambda: scene.service.call("flows/upsell", token=owner.token, body=body)
+
+    return prepared
+
+
+def finishing(scene: Scene) -> Callable[[], Any]:
+    owner = scene.service.create(kind="form", data={"draft": {"name": "Engine"}})
+    body = {"currentStep": 2, "completedSteps": [1]}
+    for step in (2, 3, 4):
+        body = {"currentStep": step, "completedSteps": [*range(1, step)]}
+        scene.service.call("sessions/update", owner.id, token=owner.token, body=body)
+    route = "POST /sessions/{sessionId}/finish"
+    return lambda: scene.service.call("flows/advance", owner.id, route=route, token=owner.token, body={})
+
+
+def reconciling(*tokens: str) -> Callable[[Scene], Callable[[], Any]]:
+    """A run of the reconciler that finds charges which were begun with these tokens."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        for token in tokens:
+            checked_out(scene, buyer(scene, paid=False), token)
+        scene.clock.forward(60)
+        return lambda: scene.service.handler("flows/reconcile")({}, Context(300_000))
+
+    return prepared
+
+
 MESSAGE = {"role": "user", "content": "Where is my order?"}
 
 
@@ -277,6 +335,14 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "clear": talking("conversations/clear", 1),
     "recall, ten messages": recalling,
     "archive, for each object": archiving,
+    "advance a step": on_session("flows/advance", kind="form", body={"to": 2}),
+    "finish a form, with its draft": finishing,
+    "checkout": paying(),
+    "checkout, a second tap": paying(paid=True),
+    "accept an offer": deciding("accepted"),
+    "decline an offer": deciding("declined"),
+    "reconcile, nothing to do": reconciling(),
+    "reconcile, one charge": reconciling("tok_timeout"),
     "a new cart": on_session("activity/cart"),
     "the same cart": same_cart,
     "three cart actions": cart_actions,
