@@ -24,7 +24,7 @@ IF_MATCH = {
     *["updateSession", "deleteSession", "extendSession", "loginSession"],
     *["saveData", "patchData", "removeData"],
     *["appendMessages", "clearMessages", "popMessage"],
-    *["advanceSession", "processCheckout", "processUpsell"],
+    *["advanceSession", "finishSession", "processCheckout", "processUpsell"],
     *["setCart", "recordCartActions", "recordViews"],
 }
 
