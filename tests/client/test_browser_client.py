@@ -27,16 +27,20 @@ def addresses(stack: Stack) -> tuple[str, str]:
     return endpoints.http, endpoints.websocket
 
 
-def test_every_call_of_the_session_client_is_understood(addresses: tuple[str, str]) -> None:
+def told_by(program: str, *addresses: str) -> Any:
     ran = subprocess.run(
-        ["node", PROGRAMS / "session.mjs", addresses[0]],  # noqa: S607 - node is of the PATH
+        ["node", PROGRAMS / program, *addresses],  # noqa: S607 - node is of the PATH
         capture_output=True,
         text=True,
         check=False,
         timeout=PATIENCE,
     )
     assert ran.returncode == 0, ran.stderr[-4000:]
-    told = json.loads(ran.stdout)
+    return json.loads(ran.stdout)
+
+
+def test_every_call_of_the_session_client_is_understood(addresses: tuple[str, str]) -> None:
+    told = told_by("session.mjs", addresses[0])
     assert told.pop("conflicts")[0]["pointer"] == "/city"
     assert told == {
         "step": 2,
@@ -49,6 +53,14 @@ def test_every_call_of_the_session_client_is_understood(addresses: tuple[str, st
         "afterRefresh": True,
         "deleted": 401,
     }
+
+
+def test_a_change_over_http_comes_to_every_device_until_the_session_ends(addresses: tuple[str, str]) -> None:
+    told = told_by("changes.mjs", *addresses)
+    assert told["change"]["change"] == "flow"
+    assert told["change"]["version"] > told["version"]
+    assert told["change"]["patch"]["currentStep"] == 2
+    assert told["ended"] == "session-ended"
 
 
 def test_each_message_arrives_once_and_in_order_while_the_network_fails(addresses: tuple[str, str]) -> None:

@@ -144,14 +144,17 @@ test('a token that stays refused is no loop', async () => {
 });
 
 test('by cookie: the browser sends it, the CSRF header goes along, tokens are forgotten', async () => {
+  const onTokens = vi.fn();
   const { client, asked } = api(() => ({ status: 201, json: { session: { id: 'ses_a' }, tokens: TOKENS } }), {
     credentials: 'cookie',
+    onTokens,
   });
   await client.create();
   await client.extend();
   for (const { headers, credentials } of asked) {
     expect([credentials, headers['x-tessera-csrf'], headers.authorization]).toEqual(['include', '1', undefined]);
   }
+  expect(onTokens).not.toHaveBeenCalled();
 });
 
 test('a POST that gets no answer is repeated with the same Idempotency-Key', async () => {

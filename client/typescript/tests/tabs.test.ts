@@ -66,8 +66,9 @@ test.each([true, false])(
     server.loses = (frame) => frame.type === 'ack';
     const outcomes: unknown[] = [];
     second?.live.publish(TOPIC, 2).then(({ offset }) => outcomes.push(offset));
-    await pass(50);
     third?.live.publish(TOPIC, 3).then(({ offset }) => outcomes.push(offset));
+    await pass(50);
+    third?.live.publish(TOPIC, 4).then(({ offset }) => outcomes.push(offset));
     first?.tab.kill();
     server.loses = () => false;
     server.publish(TOPIC, 'meanwhile');
@@ -75,8 +76,8 @@ test.each([true, false])(
     expect(all.slice(1).map(leads)).toEqual([true, false]);
     expect(second?.seen).toEqual(server.published.map(({ data }) => data));
     expect(third?.seen).toEqual(second?.seen);
-    expect([...(second?.seen ?? [])].sort()).toEqual([1, 2, 3, 'meanwhile']);
-    expect(outcomes).toHaveLength(2);
+    expect([...(second?.seen ?? [])].sort()).toEqual([1, 2, 3, 4, 'meanwhile']);
+    expect(outcomes).toHaveLength(3);
     expect(server.opened).toBe(2);
   },
 );
