@@ -11,6 +11,7 @@ import {
   type DraftOptions,
   type DraftState,
   defined,
+  hasEnded,
   isEmpty,
   START,
   stepsOf,
@@ -35,6 +36,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   private state: DraftState<T>;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
+  private turn: Promise<unknown> = Promise.resolve();
   private restoring: Promise<void> | null = null;
   private running: Promise<void> | null = null;
   private again = false;
@@ -63,7 +65,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     addEventListener('online', back, events);
     document.addEventListener('visibilitychange', back, events);
     const elsewhere = (event: StorageEvent) => {
-      if (this.pending.owns(event.key)) this.emit(); // another tab typed
+      if (this.pending.owns(event.key)) this.anotherTab();
     };
     addEventListener('storage', elsewhere, events);
     void this.load();
@@ -79,8 +81,9 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     this.update({ data, ...steps });
     await this.restoring;
     this.loaded = true;
-    await this.running;
-    if (this.base === null) await this.opened();
+    await this.inTurn(async () => {
+      if (this.base === null) await this.opened();
+    });
     this.emit();
     return this.state.sessionId ?? '';
   }
@@ -99,7 +102,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
 
   /** Read what the session has; unsaved changes stay on top. Never rejects: `problem` says what failed. */
   load(): Promise<void> {
-    this.restoring = this.restore();
+    this.restoring = this.inTurn(() => this.restore());
     return this.restoring;
   }
 
@@ -111,7 +114,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
       this.again = true;
       return this.running;
     }
-    this.running = this.saving().finally(() => {
+    this.running = this.inTurn(() => this.saving()).finally(() => {
       this.running = null;
     });
     return this.running;
@@ -124,19 +127,27 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   /** Forget the draft here, and delete its session. */
-  async clear(): Promise<void> {
+  clear(): Promise<void> {
     clearTimeout(this.timer);
-    await this.running;
-    const { base } = this;
-    this.pending.clear();
-    this.base = null;
-    this.conflicts = [];
-    this.emit();
-    if (base !== null) await this.client.delete().catch((error: unknown) => this.failed(error));
-    this.emit();
+    return this.inTurn(async () => {
+      const { base } = this;
+      this.pending.clear();
+      this.base = null;
+      this.conflicts = [];
+      this.emit();
+      if (base !== null) await this.client.delete().catch((error: unknown) => this.failed(error));
+      this.emit();
+    });
   }
 
   // --- saving ------------------------------------------------------------------------------------
+
+  /** One after the other: what was read before a save must not be taken for what is there after it. */
+  private inTurn(act: () => Promise<void>): Promise<void> {
+    const done = this.turn.then(act);
+    this.turn = done.catch(() => undefined); // whoever asked hears of it
+    return done;
+  }
 
   private async restore(): Promise<void> {
     this.base ??= this.pending.recall<Base>('base');
@@ -171,15 +182,15 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   private async save(): Promise<void> {
+    if (this.base === null && this.state.saved) return;
+    if (this.base === null) await this.opened();
+    if (this.base === null) return;
     const edits = this.pending.edits();
-    if (this.base === null) {
-      if (!this.state.saved) await this.opened();
-      return;
-    }
     if (Object.keys(edits).length > 0) {
       const bucket = await this.patched(edits);
-      this.pending.saved(edits, bucket.version);
+      // In this order another tab sees the fields in what is saved before they are no edits any more.
       this.keep({ ...this.base, data: bucket.data, version: bucket.version });
+      this.pending.saved(edits, bucket.version);
     }
     const steps = this.steps();
     for (const move of moves(this.base, steps)) {
@@ -212,25 +223,48 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     }
   }
 
-  /** A new session that begins with everything unsaved; or the one that another tab has made meanwhile. */
+  /** The session that another tab has made meanwhile, or the browser's own; else a new one with everything unsaved. */
   private opened(): Promise<void> {
-    const { bucket, kind } = this.options;
-    return alone(`tessera:draft:${bucket}`, async () => {
+    return alone(`tessera:draft:${this.options.bucket}`, async () => {
       const made = this.pending.recall<Base>('base');
       if (made !== null) {
         this.client.use(made.sessionId);
         this.base = made;
-        this.again = true;
-        return;
-      }
-      const edits = this.pending.edits();
-      const data = withEdits({}, edits);
-      const steps = this.steps();
-      const session = await this.client.create({ kind, ...steps, data: { [bucket]: data } });
-      this.keep({ sessionId: session.id, ...stepsOf(session), data, version: null });
-      this.pending.saved(edits, null);
-      if (same(steps, this.steps())) this.pending.remember('steps', null);
+      } else if (!(await this.found())) await this.made();
     });
+  }
+
+  /** A restore that could not reach the service has not seen its session: it is never replaced unseen. */
+  private async found(): Promise<boolean> {
+    this.client.use();
+    try {
+      const session = await this.client.get();
+      this.take(session, await this.client.data.load(this.options.bucket));
+      this.forgetEmpty();
+      return true;
+    } catch (error) {
+      if (hasEnded(error)) return false;
+      throw error;
+    }
+  }
+
+  private async made(): Promise<void> {
+    const { bucket, kind } = this.options;
+    const edits = this.pending.edits();
+    const data = withEdits({}, edits);
+    const steps = this.steps();
+    const session = await this.client.create({ kind, ...steps, data: { [bucket]: data } });
+    this.keep({ sessionId: session.id, ...stepsOf(session), data, version: null });
+    this.pending.saved(edits, null);
+    if (same(steps, this.steps())) this.pending.remember('steps', null);
+  }
+
+  /** Another tab typed, saved, began anew or cleared. */
+  private anotherTab(): void {
+    const base = this.pending.recall<Base>('base');
+    if (base !== null && base.sessionId !== this.base?.sessionId) this.client.use(base.sessionId);
+    if (this.loaded) this.base = base;
+    this.emit();
   }
 
   private take(session: Session, bucket: Bucket | null): void {
@@ -249,7 +283,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
    */
   private failed(error: unknown): boolean {
     if (!(error instanceof Error)) throw error;
-    const ended = error instanceof Problem && (error.status === 401 || error.status === 404);
+    const ended = hasEnded(error);
     this.problem = ended ? null : error;
     if (!ended || this.base === null) return false;
     const edits = this.pending.edits();

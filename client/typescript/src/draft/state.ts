@@ -62,6 +62,11 @@ export function stepsOf({ currentStep, completedSteps }: Session): Steps {
   };
 }
 
+/** Whether there is no session any more, or none yet. */
+export function hasEnded(error: unknown): boolean {
+  return error instanceof Problem && (error.status === 401 || error.status === 404);
+}
+
 /** The fields of a 409 `conflict`; null for any other error. */
 export function conflictsOf(error: unknown): Conflict[] | null {
   if (!(error instanceof Problem) || error.status !== 409 || !Array.isArray(error.body.conflicts)) return null;

@@ -127,6 +127,22 @@ describe('after a reload', () => {
     expect(service.bucket('project')).toEqual({ projectName: '', clientName: 'Ada' });
   });
 
+  it('a session that could not be reached is not replaced', async () => {
+    const { service, draft } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.down = true;
+    const again = opened(service).draft; // the browser has its cookie, and nothing else
+    await again.load();
+    again.update({ data: { clientName: 'Ada', projectName: '' } });
+    await later(3_000);
+    service.down = false;
+    await later(60_000);
+    expect(service.created).toBe(1);
+    expect(service.bucket('project')).toEqual({ projectName: 'Engine', clientName: 'Ada' });
+    expect(again.getSnapshot()).toMatchObject({ sessionId: 'ses_1', data: service.bucket('project') });
+  });
+
   it('an expired session is followed by a new one, with what was never saved and nothing else', async () => {
     const { service, storage, draft } = opened();
     await draft.load();
