@@ -9,11 +9,13 @@
   may have any port.
 - Lambda: after a restart streams are read from their beginning. MiniStack begins streams anew, but skips as many
   records of them as were read before.
+- Open sockets do not hold up its end. MiniStack waits for their clients to go, is killed, and its state is lost.
 - WebSocket: the protocol that $connect answers is echoed. MiniStack echoes none, and browsers then refuse.
 """
 # pyright: basic, reportMissingImports=false
 # The imports of ministack exist in its environment only.
 
+from asyncio.base_events import Server
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -96,7 +98,17 @@ async def websocket(
     await handle_websocket(scope, receive, send_with_protocol, *arguments, **named)
 
 
+close_server = Server.close
+
+
+def close_with_clients(self: Server) -> None:
+    """Stop listening; a second later, when what was asked is answered, close connections that are still open."""
+    close_server(self)
+    self.get_loop().call_later(1, self.close_clients)
+
+
 if __name__ == "__main__":
+    Server.close = close_with_clients
     lambda_svc.load_persisted_state = load_lambda
     apigateway._invoke_ws_lambda = invoke_socket_function  # noqa: SLF001 - MiniStack has no other place for it
     apigateway.handle_websocket = websocket

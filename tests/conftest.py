@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.engines"]
+pytest_plugins = ["tests.support.engines", "tests.support.chromium"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tessera", deadline=None)

@@ -24,7 +24,7 @@ export async function opened(): Promise<Browser> {
     viewport: { width: 800, height: 700 },
   };
   const context = await chromium.launchPersistentContext(profile, options);
-  context.setDefaultTimeout(45_000);
+  context.setDefaultTimeout(120_000);
   const close = async () => {
     await context.close();
     await rm(profile, { recursive: true, force: true });

@@ -4,6 +4,14 @@ import { createLive, createSessionClient } from '../../dist/index.js';
 
 const query = new URLSearchParams(location.search);
 const session = createSessionClient({ baseUrl: query.get('http') });
+
+// The session of this browser's cookie, or a new one. Without the service, the note is there all the same.
+try {
+  await session.get();
+} catch (error) {
+  if (error.status === 401 || error.status === 404) await session.create({ kind: 'form' });
+}
+
 const live = createLive({ url: query.get('websocket'), ticket: () => session.ticket() });
 const note = new Draft(session, { bucket: 'note' });
 
@@ -14,13 +22,12 @@ const sayForm = part('say');
 // The note: each key press goes into the draft; what the draft has is shown.
 noteForm.addEventListener('input', ({ target }) => note.update({ data: { [target.name]: target.value } }));
 note.subscribe(() => {
-  const { data, saved, sessionId, problem } = note.getSnapshot();
+  const { data, loading, saved, sessionId, problem } = note.getSnapshot();
   for (const name of ['title', 'text']) {
     if (noteForm[name].value !== (data[name] ?? '')) noteForm[name].value = data[name] ?? '';
   }
-  part('saved').textContent = saved
-    ? `saved in ${sessionId}`
-    : `kept in this browser, saved ${problem ? 'when the service is back' : 'in a second'}`;
+  const kept = `kept in this browser, saved ${problem ? 'when the service is back' : 'in a second'}`;
+  part('saved').textContent = loading ? 'looking for what was saved' : saved ? `saved in ${sessionId}` : kept;
   follow(sessionId);
 });
 
@@ -54,11 +61,5 @@ function showStatus() {
 live.status.subscribe(showStatus);
 live.outbox.subscribe(showStatus);
 
-// The session of this browser's cookie, or a new one. Without the service, the note is there all the same.
-try {
-  await session.get();
-} catch (error) {
-  if (error.status === 401 || error.status === 404) await session.create({ kind: 'form' });
-}
 note.start();
 showStatus();
