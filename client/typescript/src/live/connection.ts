@@ -93,7 +93,7 @@ export class Connection {
       const socket = new this.environment.WebSocket(this.address.url, ['tessera.v1', `ticket.${ticket}`]);
       const link: Link = new Link(socket, this.timing, this.environment, {
         opened: () => this.#opened(link),
-        frame: (frame) => this.#frame(frame),
+        frame: (frame) => this.#frame(frame, link),
         lost: () => this.#lost(link),
       });
       this.#opening = link;
@@ -116,7 +116,7 @@ export class Connection {
     this.events.up();
   }
 
-  #frame(frame: Received | null): void {
+  #frame(frame: Received | null, link: Link): void {
     // Only a link that carries frames ends a series of failures; one that closes at once does not.
     this.#failures = 0;
     if (!frame) {
