@@ -8,6 +8,7 @@ BENCHMARKS = (
     "append",
     "compaction",
     "checkout",
+    "faults",
     "client_size",
     "reconnect_storm",
     "recovery",
