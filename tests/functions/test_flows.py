@@ -7,6 +7,7 @@ import pytest
 
 from tessera.http.named import session_of_body
 from tessera.model.changes import Change
+from tessera.stores.attributes import encode_item
 from tessera.stores.keys import STEPS, charge_key, partition
 from tests.functions.service import CSRF, Answer, Context, Owner, Service
 from tests.support.fakes import FakeClock
@@ -547,6 +548,39 @@ def test_one_that_cannot_be_read_holds_up_no_other(
     assert (told["settled"], told["postponed"]) == (1, 1)
     assert [line["message"] for line in output.logs() if line["level"] == "ERROR"] == ["poisoned charge"]
     assert reconcile(service)["postponed"] == 0
+
+
+# --- for analysis ------------------------------------------------------------------------------------
+
+
+def test_events_become_facts_without_anything_personal(service: Service, buyer: Owner) -> None:
+    pay(service, buyer, customer={"firstName": "Ada"})
+    decide(service, buyer, "warranty")
+    records = [
+        {
+            "eventName": "INSERT",
+            "dynamodb": {"SequenceNumber": str(number), "NewImage": encode_item(item)},
+        }
+        for number, item in enumerate(steps(service, buyer.id))
+    ]
+    answer = service.handler("insights/record")({"Records": records}, Context())
+    assert answer == {"batchItemFailures": []}
+    facts = [json.loads(line) for line in service.facts.lines]
+    assert [(fact["fact"], fact["name"]) for fact in facts] == [
+        ("step", "checkout_begun"),
+        ("step", "checkout_completed"),
+        ("step", "upsell_begun"),
+        ("step", "upsell_accepted"),
+    ]
+    assert json.loads(facts[1]["details"]) == {
+        "kind": "checkout",
+        "from": "processing",
+        "to": "upsell-1",
+        "amount": 3998,
+        "currency": "EUR",
+    }
+    assert json.loads(facts[3]["details"])["offer"] == "warranty"
+    assert [word for word in (buyer.id, "Ada", "ada@example.org") if word in "".join(service.facts.lines)] == []
 
 
 # --- what may not be seen ----------------------------------------------------------------------------
