@@ -12,5 +12,6 @@ BENCHMARKS = (
     "client_size",
     "reconnect_storm",
     "recovery",
+    "buckets",
 )
 """In the order in which `make bench` runs them."""

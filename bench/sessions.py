@@ -70,7 +70,7 @@ def event_of(name: str, record: Record) -> dict[str, Any]:
     event = json.loads((EVENTS / f"{name}.json").read_text())
     if named := event.get("pathParameters"):
         path = event["rawPath"].replace(named["sessionId"], record.id)
-        event |= {"rawPath": path, "pathParameters": {"sessionId": record.id}}
+        event |= {"rawPath": path, "pathParameters": named | {"sessionId": record.id}}
         event["requestContext"]["http"]["path"] = path
     event["rawQueryString"] = ""
     event["requestContext"]["authorizer"]["lambda"] = {

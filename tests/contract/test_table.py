@@ -312,6 +312,20 @@ def mixed(*, version: int, other: int = 7) -> list[Write]:
     ]
 
 
+def test_a_transaction_deletes(table: Table) -> None:
+    """Under conditions on what goes; without PRESENT what is not there does not matter."""
+    put(table, ITEM, child(1))
+    key, missing = Key(ITEM["pk"], child(1)["sk"]), Key("SESSION#x", "nothing")
+    for stale in (Delete(key, (Clause(("n",), "is", 99),)), Delete(missing, (PRESENT,))):
+        with pytest.raises(Cancelled) as refused:
+            table.transact([Update(KEY, Change({("n",): 2})), stale])
+        assert refused.value.found == {1: None if stale.key == missing else table.get(key)}
+    assert table.get(KEY) == ITEM
+    table.transact([Update(KEY, Change({("n",): 2})), Delete(key, (PRESENT,)), Delete(missing)])
+    assert table.get(key) is None
+    assert (table.get(KEY) or {})["n"] == 2
+
+
 def test_a_transaction_puts_and_updates_at_once(table: Table) -> None:
     put(table, ITEM, child(1, other=7), child(4, old=True))
     table.transact(mixed(version=1))

@@ -306,6 +306,23 @@ def nothing_to_deliver(scene: Scene) -> Callable[[], Any]:
     return lambda: scene.service.handler("integrations/bitrix24")(event, Context(60_000))
 
 
+def drafting(name: str, saves: int = 2, **request: Any) -> Callable[[Scene], Callable[[], Any]]:
+    """An operation on a bucket that this container has saved so many times; `elsewhere` in another container."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        sent, service = dict(request), scene.service
+        owner = service.create(kind="form")
+        for number in range(saves):
+            scene.clock.forward(1)
+            service.call("data/save", owner.id, token=owner.token, body={"projectName": f"Engine {number}"})
+        if sent.pop("elsewhere", False):
+            service = service.another()
+            service.call("conversations/read", owner.id, token=owner.token, query={})  # writes its first metrics
+        return lambda: service.call(name, owner.id, token=owner.token, **sent)
+
+    return prepared
+
+
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -326,6 +343,15 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "list ten, by a service": list_ten,
     "delete": on_session("sessions/delete", query={}),
     "delete, with two buckets": on_session("sessions/delete", data=TWO_BUCKETS, query={}),
+    "save or patch a bucket, while one container writes": drafting("data/save", body={"projectName": "Mill"}),
+    "save or patch a bucket, the first of a container": drafting(
+        "data/patch", body={"budget": 1}, query={"baseVersion": "2"}, elsewhere=True
+    ),
+    "the same again": drafting("data/save", body={"projectName": "Engine 1"}),
+    "patch, from ten versions back": drafting("data/patch", 12, body={"budget": 1}, query={"baseVersion": "2"}),
+    "a new bucket": drafting("data/save", 0, body={"projectName": "Mill"}),
+    "load a bucket": drafting("data/load"),
+    "remove a bucket, of two versions": drafting("data/remove"),
     "append, while one container writes": appending(),
     "append, with a `messageId`": appending(messageId="question-1"),
     "append, the first of a conversation": appending(said=0),

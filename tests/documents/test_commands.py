@@ -45,6 +45,8 @@ NOT_HERE = {
 WHOLE = [
     "docs/sessions.md",
     "docs/tokens.md",
+    "docs/forms.md",
+    "docs/configurator.md",
     "docs/conversations.md",
     "docs/activity.md",
     "docs/insights.md",
