@@ -78,6 +78,16 @@ def test_what_is_too_large_for_it_is_a_pointer(fast_desk: Desk) -> None:
     assert desk.sessions.data(session_id) == {"form": {"text": LARGE}}
 
 
+def test_the_same_again_leaves_it_where_it_is(fast_desk: Desk) -> None:
+    desk, session_id = fast_desk, fast_desk.begin(data={"form": {"text": LARGE, "a": 1}})
+    before = [*desk.bucket.keys("")]
+    for held in (desk.patch(session_id, {"a": 1}), desk.save(session_id, {"text": LARGE, "a": 1})):
+        assert held is not None
+        assert held.version == 1
+    assert [*desk.bucket.keys("")] == before
+    assert content(desk.load(session_id)) == {"text": LARGE, "a": 1}
+
+
 # --- round trips -------------------------------------------------------------------------------------
 
 

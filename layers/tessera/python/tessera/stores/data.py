@@ -219,6 +219,8 @@ class Data:
 
     def _finish(self, plan: Plan, seen: Seen, overflow: Overflow) -> None:
         """Remember what is there now, and take away what nothing leads to any more."""
+        if plan.after is plan.held:
+            return  # what was there is there
         record, name, item = plan.record, plan.name, plan.item
         kept = [item["overflow"]] if item and "overflow" in item else []
         overflow.discard(but=kept)
