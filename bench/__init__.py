@@ -14,4 +14,5 @@ BENCHMARKS = (
     "recovery",
     "buckets",
 )
+BENCHMARKS = ("warm_get", "cold_start", "restore", "cleanup", "append", "compaction", "fanout", "reconnect")
 """In the order in which `make bench` runs them."""

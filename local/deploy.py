@@ -35,6 +35,7 @@ PARAMETERS = {
     "RateLimits": "off",
     "PaymentProvider": "sandbox",
     "Bitrix24": "on",
+    "PushHosts": "127.0.0.1,localhost",
 }
 
 

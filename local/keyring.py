@@ -11,6 +11,7 @@ from local.deployed import Deployed
 from local.trouble import Trouble
 from tessera.model.caller import Scope
 from tessera.model.clock import DAY_SECONDS, system_clock
+from tessera.realtime.webpush import new_vapid
 from tessera.tokens.access import AccessTokens
 from tessera.tokens.keyring import Keys, new_ring, rotated
 
@@ -18,7 +19,10 @@ _AUTHORIZER = "TokensAuthorizeFunction"
 
 
 def ensure(clients: Clients, deployed: Deployed) -> bool:
-    """Put a first ring into the secret unless it holds one; say whether it was put."""
+    """Put a first ring, and a key for pushes, where there is none yet; say whether a ring was put."""
+    push = deployed.outputs["PushKeysSecret"]
+    if "vapid" not in json.loads(clients.secretsmanager.get_secret_value(SecretId=push)["SecretString"]):
+        clients.secretsmanager.put_secret_value(SecretId=push, SecretString=json.dumps(new_vapid()))
     if "signing" in json.loads(_read(clients, deployed)):
         return False
     _write(clients, deployed, new_ring(system_clock()))

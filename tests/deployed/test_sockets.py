@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from local.endpoints import Endpoints
@@ -120,3 +120,23 @@ def test_a_ticket_opens_once_and_for_no_page_of_another(
             pass
     with pytest.raises(InvalidHandshake), socket(endpoints, ticket, **headers):
         pass
+
+
+def test_a_change_over_http_reaches_every_device_and_a_logout_closes_them(anyone: Caller, plug: Any) -> None:
+    ada = opened(anyone, kind="chat")
+    devices = [plug(ada), plug(ada)]
+    for device in devices:
+        assert device.ask(type="subscribe", id=1, topic=f"session:{ada.id}")["type"] == "subscribed"
+    changed = ada.holder.patch("/sessions/me", {"metadata": {"colour": "blue"}}).ok()
+    ada.holder.post("/sessions/me/messages", {"messages": [{"role": "user", "content": "Hello"}]}).ok(201)
+    for device in devices:
+        first, second = device.message()["data"], device.message()["data"]
+        assert (first["change"], first["version"]) == ("session", changed["version"])
+        assert first["patch"]["metadata"] == {"colour": "blue"}
+        assert second["patch"]["messages"]["1"]["content"] == "Hello"
+    ada.holder.post("/tokens/revoke", {"scope": "this"}).ok()
+    for device in devices:
+        last = device.next(lambda found: found["type"] == "error")
+        assert last["problem"]["type"] == "/problems/session-ended"
+        with pytest.raises(ConnectionClosed):
+            device.connection.recv(timeout=PATIENCE)

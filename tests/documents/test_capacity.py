@@ -10,8 +10,11 @@ import boto3
 import pytest
 
 from local.paths import ROOT
+from tessera.model.topics import Topic
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.tiers import Tiers
+from tessera.stores.topics import Place
+from tests.functions.live import Socket, plug, ticket_of
 from tests.functions.service import Answer, Context, Owner, Service, sample
 from tests.support.fakes import FakeClock
 from tests.support.tables import new_table
@@ -319,10 +322,45 @@ def drafting(name: str, saves: int = 2, **request: Any) -> Callable[[Scene], Cal
             service = service.another()
             service.call("conversations/read", owner.id, token=owner.token, query={})  # writes its first metrics
         return lambda: service.call(name, owner.id, token=owner.token, **sent)
+def socket(scene: Scene) -> Socket:
+    """Open a socket that subscribes to a topic of its own session and to one of all."""
+    opened = plug(scene.service, ticket_of(scene.service, scene.service.create(kind="chat")))
+    opened.subscribe("app:lobby")
+    return opened
+
+
+def connecting(scene: Scene) -> Callable[[], Any]:
+    ticket = ticket_of(scene.service, scene.service.create())
+    return lambda: plug(scene.service, ticket)
+
+
+def framing(frame: dict[str, Any]) -> Callable[[Scene], Callable[[], Any]]:
+    """Return how a frame is prepared: the topic is known, and the container has published there before."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        opened = socket(scene)
+        assert opened.publish("app:lobby", "before")["type"] == "ack"
+        return lambda: opened.ask(frame)
 
     return prepared
 
 
+def disconnecting(scene: Scene) -> Callable[[], Any]:
+    return socket(scene).disconnect
+
+
+def delivering_ten(scene: Scene) -> Callable[[], Any]:
+    for _ in range(TEN):
+        opened = socket(scene)
+    opened.publish("app:lobby", "m")
+    graph = scene.service.graph
+    lobby = Topic.parse("app:lobby")
+    head = graph.topics.head(lobby)
+    (message,) = graph.topics.between(lobby, Place(head.place.epoch, 0), 1)
+    return lambda: graph.delivery.deliver(lobby, [message])
+
+
+PUBLISH = {"type": "publish", "id": 1, "topic": "app:lobby", "messageId": "m-1", "data": {"hello": "world"}}
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -374,6 +412,13 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "three cart actions": cart_actions,
     "views": on_session("activity/views"),
     "events": events,
+    "ticket": on_session("tokens/ticket"),
+    "connect": connecting,
+    "disconnect, with one subscription": disconnecting,
+    "ping": framing({"type": "ping"}),
+    "subscribe": framing({"type": "subscribe", "id": 1, "topic": "app:lobby"}),
+    "publish, while one container does": framing(PUBLISH),
+    "deliver, to ten subscribers": delivering_ten,
     "complete an order": completing,
     "make its deal": delivering,
     "deliver, nothing to do": nothing_to_deliver,
@@ -400,10 +445,11 @@ def scene(dynoxide: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     )
     meter, clock = Meter(), FakeClock()
     meter.watch(client)
-    with new_table(client) as name:
-        table = DynamoTable(client, name, Tiers())
+    with new_table(client) as name, new_table(client, "RealtimeTable") as live:
+        table, realtime = (DynamoTable(client, each, Tiers()) for each in (name, live))
         # Counters are written once at the start, and never again as far as this test goes.
-        yield Scene(Service(clock, table=table, environment={"METRICS_FLUSH_SECONDS": "1000000"}), clock, meter)
+        environment = {"METRICS_FLUSH_SECONDS": "1000000"}
+        yield Scene(Service(clock, table=table, realtime_table=realtime, environment=environment), clock, meter)
 
 
 def test_the_page_lists_what_is_measured() -> None:

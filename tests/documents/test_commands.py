@@ -51,6 +51,7 @@ WHOLE = [
     "docs/activity.md",
     "docs/insights.md",
     "docs/bitrix24.md",
+    "docs/websocket.md",
     "docs/python-client.md",
 ]
 """The pages all of whose blocks run."""

@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 from local.openapi.handlers import load
 from local.paths import EVENTS, FUNCTIONS
 from tessera.insights.results import QueryEngine, Result
+from tessera.realtime.pushes import PushService
+from tessera.realtime.webpush import new_vapid
 from tessera.settings import Settings
 from tessera.stores.bucket import Bucket, MemoryBucket
 from tessera.stores.facts import MemoryFacts
@@ -39,8 +41,11 @@ ENVIRONMENT = {
     "LOG_SALT": "salt",
     "METRICS_FLUSH_SECONDS": "0",
     "REALTIME_TABLE": "tessera-test-realtime",
+    "PUSH_HOSTS": "push.example,*.push.services.mozilla.com",
     "PAYMENT_PROVIDER": "sandbox",
 }
+PUSH_KEYS = json.dumps(new_vapid())
+BROWSER_KEY = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
 ORIGIN = "https://shop.example"
 CSRF = {"origin": ORIGIN, "x-tessera-csrf": "1"}
 UNKNOWN = "ses_k3v7q2m5x4n6b7c2d3f4g5h6j7"
@@ -133,6 +138,7 @@ class Service:
     query_engine: QueryEngine = field(default_factory=NoRows)
     realtime_table: Table = field(default_factory=MemoryTable)
     posts: MemoryPosts = field(default_factory=MemoryPosts)
+    push_service: PushService | None = None
     events: FakeEvents = field(default_factory=FakeEvents)
     letters: FakeLetters = field(default_factory=FakeLetters)
     webhook: FakeWebhook = field(default_factory=FakeWebhook)
@@ -156,6 +162,8 @@ class Service:
             client=self.client,
             open_bucket=lambda name: TimedStore(buckets[name], tiers, L3),
             open_table=lambda _: self.realtime_table,
+            fetch_push_keys=lambda: PUSH_KEYS,
+            push_service=self.push_service,
             fetch_webhook=self.webhook.fetch,
             sleep=self.clock.forward,
         )
@@ -286,6 +294,13 @@ def cookie_value(cookie: str) -> str:
 def owners_body(name: str) -> Any:
     """Return what the owner of a session may send to an operation; None where it takes no body."""
     bodies = {
+        "realtime/push": {
+            "endpoint": "https://push.example/1",
+            "keys": {
+                "p256dh": BROWSER_KEY,
+                "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+            },
+        },
         "sessions/update": {"email": "b@example.com"},
         "sessions/extend": {},
         "tokens/revoke": {"scope": "this"},

@@ -20,6 +20,7 @@ ANSWERS = {
     "tokens/revoke": 401,
     "tokens/keys": 200,
     "tokens/ticket": 401,
+    "realtime/push": 401,
     "operations/health": 200,
     "operations/metrics": 200,
     "operations/openapi": 200,

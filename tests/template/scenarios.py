@@ -17,6 +17,11 @@ from tests.template.world import DAY, SERVICE, Made, World
 type Scenario = Callable[[World], object]
 
 HELLO = {"messageId": "hello", "role": "user", "content": "Which size is the blue one?"}
+BROWSER = {
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
+"""The keys of the browser in RFC 8291, appendix A."""
 LARGE = {"messageId": "large", "role": "user", "content": "x" * 400_000}
 """Too large for an item."""
 LARGE_DATA = {"drawing": "x" * 400_000}
@@ -378,6 +383,10 @@ def _changes(world: World) -> None:
     made = world.create()
     assert world.connect("own", _ticket(world, made))["statusCode"] == 200
     assert world.send("own", {"type": "subscribe", "id": 1, "topic": f"session:{made.id}"})["type"] == "subscribed"
+    away = world.create()
+    _register(world, away)
+    world.say(away, HELLO)
+    assert world.invoke("realtime/fanout", {"Records": world.born_messages(away)}) == {"batchItemFailures": []}
     before = world.core(made)
     world.call("sessions/update", made.caller, {"email": "a@example.com"}, sessionId=made.id)
     world.say(made, HELLO)
@@ -386,6 +395,20 @@ def _changes(world: World) -> None:
     assert world.invoke("realtime/fanout", {"Records": changed}) == {"batchItemFailures": []}
     gone = {"Records": [world.changed(before, None)]}
     assert world.invoke("realtime/fanout", gone) == {"batchItemFailures": []}
+
+
+def _register(world: World, made: Made) -> str:
+    """Register a browser; return its id."""
+    browser = {"endpoint": "https://push.example/1", "keys": BROWSER}
+    return world.call("realtime/push", made.caller, browser, method="POST", sessionId=made.alias)["id"]
+
+
+def _push(world: World) -> None:
+    made = world.create()
+    subscription = _register(world, made)
+    assert world.call("realtime/push", made.caller, method="GET", sessionId=made.id)["publicKey"]
+    path = {"sessionId": made.id, "subscriptionId": subscription}
+    world.call("realtime/push", made.caller, method="DELETE", **path)
 
 
 def _sweep(world: World) -> None:
@@ -439,6 +462,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "realtime/message": _message,
     "realtime/fanout": _fanout,
     "realtime/sweep": _sweep,
+    "realtime/push": _push,
     "insights/record": _record,
     "insights/query": lambda world: world.call("insights/query", SERVICE, name="questions"),
     "lifecycle/cleanup": _cleanup,

@@ -15,6 +15,7 @@ from tessera.model.caller import Caller, Scope
 from tessera.model.changes import Change
 from tessera.model.clock import system_clock
 from tessera.realtime.delivery import Delivery
+from tessera.realtime.webpush import new_vapid
 from tessera.settings import Settings
 from tessera.stores.attributes import encode_item
 from tessera.stores.bucket import Bucket, MemoryBucket
@@ -46,6 +47,7 @@ from tests.template.reading import ROOT, TEMPLATE, Function, Json, parse
 FUNCTIONS = {
     f"{function.context}/{function.operation}": function for function in parse(TEMPLATE.read_text()).functions()
 }
+VAPID = json.dumps(new_vapid())
 SERVICE = Caller(service="test", scopes=frozenset({Scope.ADMIN}))
 DAY = 86_400_000
 DEMANDED = {"present": ["/data/form/a"]}
@@ -65,6 +67,7 @@ SETTINGS = Settings.of(
         "CLEANUP_SHARDS": "2",
         "REALTIME_TABLE": "RealtimeTable",
         "HISTORY_MESSAGES": "10",
+        "PUSH_HOSTS": "push.example",
         "METRICS_FLUSH_SECONDS": "0",
         "PAYMENT_PROVIDER": "sandbox",
         "KINDS": json.dumps({"form": {"flow": FORM}, "checkout": {"flow": FUNNEL}}),
@@ -81,6 +84,13 @@ class Made:
     alias: str
     caller: Caller
     tokens: Json
+
+
+class GonePushService:
+    """Knows no browser any more."""
+
+    def post(self, _endpoint: str, _body: bytes, _headers: Mapping[str, str]) -> int:
+        return 410
 
 
 @dataclass
@@ -230,6 +240,10 @@ class World:
             policy.require("secretsmanager:GetSecretValue", WEBHOOK)
             return json.dumps({"webhook": self.webhook})
 
+        def fetch_push_keys() -> str:
+            policy.require("secretsmanager:GetSecretValue", {"Ref": "PushKeys"})
+            return VAPID
+
         graph = Graph(
             settings=SETTINGS,
             table=PolicedTable(self.table, policy),
@@ -238,6 +252,8 @@ class World:
             clock=lambda: self.now,
             client=PolicedClient(policy),
             open_bucket=lambda name: PolicedBucket(self.buckets[name], name, policy),
+            fetch_push_keys=fetch_push_keys,
+            push_service=GonePushService(),
             open_table=lambda _: PolicedTable(self.realtime, policy, REALTIME),
             fetch_webhook=fetch_webhook,
         )

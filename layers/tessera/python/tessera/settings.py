@@ -52,6 +52,9 @@ class Settings(BaseModel):
     app_topics: Annotated[tuple[str, ...], _list] = ("*",)
     frames_per_minute: Annotated[int, Field(ge=1)] = 600
     posts_per_second: Annotated[int, Field(ge=1)] = 1_000
+    push_keys_secret: str = ""
+    push_hosts: Annotated[tuple[str, ...], _list] = ()
+    push_contact: str = ""
 
     @staticmethod
     def of(environment: Mapping[str, str]) -> "Settings":

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tessera.payments.provider import PaymentProvider
     from tessera.realtime.delivery import Delivery, Posts
     from tessera.realtime.devices import Devices
+    from tessera.realtime.pushes import Pushes, PushService
     from tessera.realtime.sockets import Sockets
     from tessera.realtime.sweep import Sweep
     from tessera.stores.activity import Activities
@@ -92,6 +93,8 @@ class Graph:
     open_table: Callable[[str], Table] = _no_table
     fetch_webhook: Callable[[bool], str] = _no_webhook
     sleep: Callable[[float], None] = time.sleep
+    fetch_push_keys: Callable[[], str] = str
+    push_service: "PushService | None" = None
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
@@ -309,11 +312,28 @@ class Graph:
         return Delivery(self.connections, self.topics, self.realtime_table, self.posts, self.clock)
 
     @cached_property
+    def pushes(self) -> "Pushes":
+        """The browsers that are told while no socket is open."""
+        from tessera.realtime.pushes import HttpPushService, Pushes  # noqa: PLC0415 - same
+        from tessera.realtime.webpush import Vapid  # noqa: PLC0415 - same
+
+        vapid = Vapid(self.fetch_push_keys(), self.settings.push_contact)
+        return Pushes(self.table, vapid, self.push_service or HttpPushService(), self.clock)
+
+    @cached_property
     def devices(self) -> "Devices":
         """What tells sessions' connections of changes."""
         from tessera.realtime.devices import Devices  # noqa: PLC0415 - same
 
-        return Devices(self.connections, self.topics, self.delivery, self.sessions, self.clock)
+        return Devices(
+            self.connections,
+            self.topics,
+            self.delivery,
+            self.sessions,
+            table=self.table,
+            clock=self.clock,
+            pushes=lambda: self.pushes,
+        )
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -483,6 +503,7 @@ def on_lambda() -> Graph:
         client=client,
         open_bucket=Buckets(tiers, settings.store_timeout_seconds, guard("s3")).bucket,
         open_table=lambda name: DynamoTable(client, name, tiers, guard=table_guard),
+        fetch_push_keys=lambda: Secret(settings.push_keys_secret, settings.store_timeout_seconds).fetch(False),
         fetch_webhook=Secret(webhook, settings.store_timeout_seconds).fetch if webhook else _no_webhook,
     )
     return graph

@@ -1,6 +1,9 @@
 """The devices of sessions: what they hear of changes that came over HTTP, and when they have to go."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tessera.errors import NotFound, SessionEnded, TokenRevoked
 from tessera.model.clock import Clock
@@ -9,8 +12,13 @@ from tessera.model.topics import session_topic
 from tessera.realtime.changes import Changed, Ended, Moved, News
 from tessera.realtime.delivery import Delivery
 from tessera.stores.connections import Connections
+from tessera.stores.keys import PUSH, partition
 from tessera.stores.session_store import SessionStore
+from tessera.stores.table import Table
 from tessera.stores.topics import Published, Topics
+
+if TYPE_CHECKING:
+    from tessera.realtime.pushes import Pushes  # its cryptography costs a cold start that few messages need
 
 PUBLISHER = "tessera"
 
@@ -24,10 +32,13 @@ class Devices:
         topics: Topics,
         delivery: Delivery,
         sessions: SessionStore,
+        *,
+        table: Table,
         clock: Clock,
+        pushes: "Callable[[], Pushes]",
     ) -> None:
         self._connections, self._topics, self._delivery = connections, topics, delivery
-        self._sessions, self._clock = sessions, clock
+        self._sessions, self._table, self._clock, self._pushes = sessions, table, clock, pushes
 
     def tell(self, news: News, message_id: str) -> int:
         """Tell news; return how many frames that took. `message_id` is the same when the same news comes again."""
@@ -42,15 +53,27 @@ class Devices:
         return 0
 
     def _changed(self, news: Changed, message_id: str) -> int:
-        """Publish a change and deliver it at once; a batch that comes again finds the offset that it had."""
+        """Publish a change and deliver it at once; a batch that comes again finds the offset that it had.
+
+        Without any device connected, browsers that asked for it are told by a push.
+        """
         topic = session_topic(news.session_id)
-        if not self._topics.exists(topic):
-            return 0
-        data = self._data(news)
+        known, away = self._topics.exists(topic), not self._connections.of_session(news.session_id)
+        pushing = away and self._registered(news)
+        data = self._data(news) if known or pushing else None
         if data is None:
+            return 0
+        if pushing:
+            self._pushes().tell(news.session_id, json.loads(data))
+        if not known:
             return 0
         message, _ = self._topics.publish(topic, PUBLISHER, message_id, data, live=False)
         return self._delivery.deliver(topic, [_with(message, data)])
+
+    def _registered(self, news: Changed) -> bool:
+        """Whether a browser wants to hear of such a change; the key for it is looked at only then."""
+        items = self._table.query(partition(news.session_id), PUSH)
+        return any(news.name in item["changes"] for item in items)
 
     def _data(self, news: Changed) -> str | None:
         """Return what the message says, without a patch that is too large; None for a session that is over."""

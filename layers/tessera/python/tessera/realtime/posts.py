@@ -71,6 +71,12 @@ class SocketPosts:
         """See Posts."""
         self._run(self._close_all([*connection_ids]))
 
+    def shut(self) -> None:
+        """Close what is open. A container never does: its connections serve the next invocation."""
+        if self._session is not None:
+            self._run(self._session.close())
+            self._session = None
+
     def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Run on one loop for the life of the container, so that connections stay open between invocations."""
         self._runner = self._runner or asyncio.Runner()

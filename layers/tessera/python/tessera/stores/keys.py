@@ -11,6 +11,7 @@
     SESSION#<id>      ACT#<ulid>           {type: "cart", actions}: the cart actions of one request
     SESSION#<id>      VIEWS                {views, version}: the last views
     SESSION#<id>      STEP#<ulid>          {name, from?, to?, at, details}: an event of its flow
+    SESSION#<id>      PUSH#<id>            {endpoint, p256dh, auth, changes, createdAt}: a browser to push to
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
@@ -36,7 +37,7 @@ CORE = "CORE"
 MARKER = "EXPIRY"
 SEGMENT, MESSAGE_ID, HEAD, RANGE = "MSG#", "MID#", "HEAD#", "RANGE#"
 _DIGITS = 10
-ACTIONS, VIEWS, STEPS = "ACT#", "VIEWS", "STEP#"
+ACTIONS, VIEWS, STEPS, PUSH = "ACT#", "VIEWS", "STEP#", "PUSH#"
 DATA, PAST = "DATA#", "PAST#"
 VERSIONS_BACK = 128
 """How many versions of a bucket there are steps back from; the next one takes the slot of the oldest."""
