@@ -250,6 +250,18 @@ test('session-ended ends it: no further try, and what waits is told', async () =
   ]);
 });
 
+test('a connection that the service has forgotten is replaced, and what was missed comes', async () => {
+  const server = new FakeServer();
+  const live = page(server);
+  const seen = shown(live, TOPIC);
+  await pass(100);
+  for (const socket of server.sockets) socket.topics.clear();
+  server.publish(TOPIC, 'missed');
+  server.tell({ type: 'error', problem: { type: '/problems/connection-unknown', status: 404 } });
+  await pass(3_000);
+  expect([state(live), server.opened, server.sockets.size, seen]).toEqual(['open', 2, 1, ['missed']]);
+});
+
 test('a ticket that is refused because the session is over ends it', async () => {
   const server = new FakeServer();
   const gone = new Problem({ type: '/problems/session-expired', title: 'Expired', status: 404 });
