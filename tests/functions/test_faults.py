@@ -50,6 +50,7 @@ class State:
     cart: str | None = None
     actions: frozenset[str] = frozenset()
     views: tuple[str, ...] = ()
+    bucket: frozenset[tuple[str, int]] = frozenset()
     customer: str | None = None
     events: int = 0
 
@@ -155,6 +156,17 @@ class UnderFaults(RuleBasedStateMachine):
         events = [{"id": name, "name": "page_viewed", "timestamp": "2026-11-20T10:00:00Z"} for name in names]
         after = replace(self.state, events=self.state.events + len(names))
         self.settle(self.ask(schedule, "activity/collect", named=False, body={"events": events}), after)
+
+    @alive
+    @rule(schedule=schedules, name=st.sampled_from(["data/save", "data/patch"]))
+    def keep(self, schedule: list[Fault | None], name: str) -> None:
+        number = next(self.numbers)
+        path: dict[str, Any] = {"pathParameters": {"sessionId": self.owner.id, "bucket": "form"}}
+        path["rawPath"] = f"/sessions/{self.owner.id}/data/form"
+        both = {f"a{number}": number, f"b{number}": number}
+        kept = both.items() if name == "data/save" else {*self.state.bucket, *both.items()}
+        answer = self.ask(schedule, name, named=False, query={}, body=both, **path)
+        self.settle(answer, replace(self.state, bucket=frozenset(kept)))
 
     @alive
     @rule(schedule=schedules)
@@ -322,7 +334,7 @@ class UnderFaults(RuleBasedStateMachine):
     def seen(self) -> State:
         """Return what is stored, as the other container reads it."""
         answer = self.truth.call(
-            "sessions/get", self.owner.id, token=self.token, query={"include": "messages,activity"}
+            "sessions/get", self.owner.id, token=self.token, query={"include": "data,messages,activity"}
         )
         memory = sorted(ids(recall(self.truth, ADA, token=self.token, limit=1000).json))
         if answer.status != 200:
@@ -351,6 +363,8 @@ class UnderFaults(RuleBasedStateMachine):
         }
         if "messages" in session:
             found["messages"] = tuple(ids(session))
+        if "data" in session:
+            found["bucket"] = frozenset(session["data"].get("form", {}).items())
         if "activity" in session:
             actions = session["activity"]["cartActions"]
             names = [(action["details"] or {}).get("name", action["cartId"]) for action in actions]
