@@ -25,15 +25,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tessera.errors import CircuitOpen, Refused, Throttled, Unanswered, Unavailable
 from tessera.integrations.events import ORDER_COMPLETED
 from tessera.integrations.letters import Letters
 from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, SECOND, Clock, Millis
-from tessera.stores.breaker import Breaker
 from tessera.stores.outbox import CLAIM, Claim, Outbox
 from tessera.stores.pace import Pace
+
+if TYPE_CHECKING:  # it brings boto3: the graph makes it for who delivers, not for who imports this
+    from tessera.stores.breaker import Breaker
 
 GIVEN_UP_AFTER: Millis = 3 * DAY_SECONDS * SECOND
 """How long an order is tried; then it is a dead letter."""
@@ -87,7 +89,7 @@ class Attempt:
 class Gate:
     """What all calls to a CRM go through: its pace, and a circuit breaker."""
 
-    def __init__(self, pace: Pace, breaker: Breaker, clock: Clock, sleep: Callable[[float], None]) -> None:
+    def __init__(self, pace: Pace, breaker: "Breaker", clock: Clock, sleep: Callable[[float], None]) -> None:
         self._pace, self._breaker, self._clock, self._sleep = pace, breaker, clock, sleep
 
     def wait(self, last: Millis) -> None:
