@@ -9,10 +9,10 @@ from aws_lambda_powertools import Logger
 
 from tests.template.breaking import Break, Breaks, Check
 from tests.template.reading import TEMPLATE, Template, parse
-from tests.template.rules import alarms, api, functions, privileges, storage
+from tests.template.rules import alarms, api, functions, privileges, sockets, storage
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
-RULES: Breaks = api.BREAKS | functions.BREAKS | privileges.BREAKS | storage.BREAKS | alarms.BREAKS
+RULES: Breaks = api.BREAKS | sockets.BREAKS | functions.BREAKS | privileges.BREAKS | storage.BREAKS | alarms.BREAKS
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Rules of the HTTP API: who gets in, what is answered to browsers, what is written down."""
+"""Rules of the APIs: who gets in over HTTP, what is answered to browsers, what of any call is written down."""
 
 import json
 import re
@@ -20,7 +20,11 @@ _ORIGINS = {
     "https://a.example,http://localhost:*": True,
     "https://a.example, https://b.example": False,
 }
-_PERSONAL = re.compile(r"\$context\.(identity|path|requestOverride|domainName|authorizer\.(?!error\b))")
+_PERSONAL = re.compile(
+    r"\$(context\.(identity|path|requestOverride|domainName|authorizer\.(?!error\b))|request\b|input\b)"
+)
+_TRACES = {"DataTraceEnabled": (None, False), "LoggingLevel": (None, "OFF", "ERROR")}
+"""What a stage may have of each; more would write whole calls down, tickets and all."""
 
 
 def routes_have_an_authorizer(template: Template) -> list[str]:
@@ -54,10 +58,10 @@ def authorizers_decide_each_call(template: Template) -> list[str]:
 
 
 def access_logs_are_json_without_persons(template: Template) -> list[str]:
-    """One JSON object a line: no address, no path with ids, nothing of what the authorizer found out."""
+    """One JSON object a line: no address, query, header or path with ids, nothing that the authorizer found."""
     problems: list[str] = []
-    for name, api in _apis(template):
-        text = api.get("AccessLogSettings", {}).get("Format", "")
+    for name, stage in _stages(template):
+        text = stage.get("AccessLogSettings", {}).get("Format", "")
         problems += [f"{name} logs {match[0]}" for match in _PERSONAL.finditer(text)]
         try:
             json.loads(text)
@@ -66,13 +70,24 @@ def access_logs_are_json_without_persons(template: Template) -> list[str]:
     return problems
 
 
+def calls_are_not_traced_into_logs(template: Template) -> list[str]:
+    """The gateway's own log has no headers and no bodies: a ticket is a header, a frame is a body."""
+    return [
+        f"{name} has {setting} {route[setting]!r}"
+        for name, stage in _stages(template)
+        for route in (stage.get("DefaultRouteSettings", {}), *stage.get("RouteSettings", {}).values())
+        for setting, allowed in _TRACES.items()
+        if route.get(setting) not in allowed
+    ]
+
+
 def apis_are_throttled(template: Template) -> list[str]:
     """There is a rate and a burst for each route."""
     return [
         f"{name} sets no {limit}"
-        for name, api in _apis(template)
+        for name, stage in _stages(template)
         for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit")
-        if not api.get("DefaultRouteSettings", {}).get(limit)
+        if not stage.get("DefaultRouteSettings", {}).get(limit)
     ]
 
 
@@ -119,10 +134,34 @@ BREAKS: Breaks = {
             put("HttpApi.AccessLogSettings.Format", '{"who":"$context.authorizer.caller"}'),
             "logs $context.authorizer",
         ),
+        (drop("WebSocketStage.AccessLogSettings"), "WebSocketStage has no access log in JSON"),
+        *(
+            (put("WebSocketStage.AccessLogSettings.Format", f'{{"said":"{variable}"}}'), f"logs {variable[:16]}")
+            for variable in (
+                "$context.identity.userAgent",
+                "$context.requestOverride.header.sec-websocket-protocol",
+                "$context.requestOverride.querystring.ticket",
+            )
+        ),
+    ),
+    calls_are_not_traced_into_logs: (
+        (
+            put("WebSocketStage.DefaultRouteSettings.DataTraceEnabled", value=True),
+            "WebSocketStage has DataTraceEnabled True",
+        ),
+        (
+            put("WebSocketStage.RouteSettings", {"$connect": {"LoggingLevel": "INFO"}}),
+            "WebSocketStage has LoggingLevel 'INFO'",
+        ),
     ),
     apis_are_throttled: (
         (drop("HttpApi.DefaultRouteSettings"), "HttpApi sets no ThrottlingRateLimit"),
         (drop("HttpApi.DefaultRouteSettings.ThrottlingBurstLimit"), "HttpApi sets no ThrottlingBurstLimit"),
+        (drop("WebSocketStage.DefaultRouteSettings"), "WebSocketStage sets no ThrottlingRateLimit"),
+        (
+            drop("WebSocketStage.DefaultRouteSettings.ThrottlingBurstLimit"),
+            "WebSocketStage sets no ThrottlingBurstLimit",
+        ),
     ),
     origins_are_chosen: (
         (default("AllowedOrigins", "https://example.com"), "AllowedOrigins has a default"),
@@ -135,6 +174,12 @@ BREAKS: Breaks = {
 
 def _apis(template: Template) -> Iterable[tuple[str, Json]]:
     return ((name, api["Properties"]) for name, api in template.of_type("AWS::Serverless::HttpApi"))
+
+
+def _stages(template: Template) -> Iterable[tuple[str, Json]]:
+    """Yield what has the settings of a stage: an HTTP API in SAM's form has those of its one stage itself."""
+    yield from _apis(template)
+    yield from ((name, stage["Properties"]) for name, stage in template.of_type("AWS::ApiGatewayV2::Stage"))
 
 
 def _authorizers(template: Template) -> dict[str, Json]:
