@@ -36,6 +36,7 @@ PARAMETERS = {
     "PaymentProvider": "sandbox",
     "Bitrix24": "on",
     "PushHosts": "127.0.0.1,localhost",
+    "Experiments": '{"button": {"variations": ["blue", "green"]}}',
 }
 
 

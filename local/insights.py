@@ -13,6 +13,7 @@ from local.trouble import Trouble
 
 CHARTED = {
     "conversion": "rate",
+    "experiments": "rate",
     "questions": "asked",
     "sessions_per_day": "sessions",
     "abandoned_carts": "age_days",

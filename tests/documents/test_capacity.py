@@ -363,6 +363,22 @@ def delivering_ten(scene: Scene) -> Callable[[], Any]:
 
 
 PUBLISH = {"type": "publish", "id": 1, "topic": "app:lobby", "messageId": "m-1", "data": {"hello": "world"}}
+
+
+def seeing(times: int) -> Callable[[Scene], Callable[[], Any]]:
+    """A variation that is seen for that time."""
+
+    def prepared(scene: Scene) -> Callable[[], Any]:
+        service = scene.service.another(EXPERIMENTS='{"button": {"variations": ["blue", "green"]}}')
+        owner = service.create()
+        see = partial(service.call, "experiments/assign", owner.id, token=owner.token)
+        for _ in range(times - 1):
+            see()
+        return see
+
+    return prepared
+
+
 TWO_BUCKETS = {"a": {}, "b": {}}
 OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "create": lambda scene: scene.service.create,
@@ -421,6 +437,8 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "subscribe": framing({"type": "subscribe", "id": 1, "topic": "app:lobby"}),
     "publish, while one container does": framing(PUBLISH),
     "deliver, to ten subscribers": delivering_ten,
+    "see a variation, the first time": seeing(1),
+    "see it again": seeing(2),
     "complete an order": completing,
     "make its deal": delivering,
     "deliver, nothing to do": nothing_to_deliver,

@@ -52,6 +52,7 @@ WHOLE = [
     "docs/insights.md",
     "docs/bitrix24.md",
     "docs/websocket.md",
+    "docs/experiments.md",
     "docs/python-client.md",
 ]
 """The pages all of whose blocks run."""

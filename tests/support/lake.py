@@ -34,6 +34,7 @@ FACTS = {
     "at_ms": "BIGINT",
     "name": "VARCHAR",
     "cart": "VARCHAR",
+    "variation": "VARCHAR",
     "details": "VARCHAR",
     "day": "VARCHAR",
 }

@@ -256,6 +256,12 @@ def _set_and_fill_cart(world: World) -> None:
     world.call("activity/cart", made.caller, actions, method="POST", sessionId=made.id)
 
 
+def _assign(world: World) -> None:
+    made = world.create()
+    seen = world.call("experiments/assign", SERVICE, sessionId=made.alias, experiment="button")
+    assert seen["variation"] in ("blue", "green")
+
+
 def _collect(world: World) -> None:
     event = {"id": "e", "name": "page_viewed", "timestamp": "2026-11-20T10:00:00Z"}
     world.call("activity/collect", world.create().caller, {"events": [event]})
@@ -457,6 +463,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "activity/cart": _set_and_fill_cart,
     "activity/views": _on_a_session("activity/views", {"views": [{"productId": "p-1"}]}),
     "activity/collect": _collect,
+    "experiments/assign": _assign,
     "realtime/connect": _connect,
     "realtime/disconnect": _disconnect,
     "realtime/message": _message,

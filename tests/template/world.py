@@ -72,6 +72,7 @@ SETTINGS = Settings.of(
         "PAYMENT_PROVIDER": "sandbox",
         "KINDS": json.dumps({"form": {"flow": FORM}, "checkout": {"flow": FUNNEL}}),
         "BITRIX24": "on",
+        "EXPERIMENTS": json.dumps({"button": {"variations": ["blue", "green"]}}),
     }
 )
 

@@ -35,6 +35,7 @@ def test_what_need_not_be_said_has_its_default() -> None:
         "metrics_flush_seconds": 10,
         "store_timeout_seconds": 1,
         "cleanup_shards": 16,
+        "experiments": {},
         "bitrix24": "off",
         "payment_provider": "",
         "bitrix_webhook_secret": "",
@@ -66,6 +67,7 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
         "TRACING": "on",
         "METRICS_FLUSH_SECONDS": "0",
         "CLEANUP_SHARDS": "2",
+        "EXPERIMENTS": '{"button": {}}',
         "BITRIX24": "on",
         "BITRIX_WEBHOOK_SECRET": "webhook",
         "BITRIX_DEAL_STAGE_ID": "C5:NEW",
@@ -85,6 +87,7 @@ def test_each_setting_is_the_variable_of_its_name() -> None:
     assert (settings.metrics_flush_seconds, settings.cleanup_shards) == (0, 2)
     assert (settings.athena_workgroup, settings.glue_database) == ("tessera-test", "tessera_test")
     assert settings.facts_stream == "tessera-test-facts"
+    assert settings.experiments == {"button": {}}
     assert (settings.bitrix24, settings.bitrix_webhook_secret) == ("on", "webhook")
     assert (settings.bitrix_deal_stage_id, settings.bitrix_assigned_by_id) == ("C5:NEW", 7)
     assert (settings.dead_letters_url, settings.events_source) == ("https://queue.example/letters", "tessera-test")

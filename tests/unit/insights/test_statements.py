@@ -269,3 +269,36 @@ def test_every_column_has_a_type_that_we_know(lake: Lake) -> None:
             *TYPES.values(),
             "string",
         }
+
+
+# --- experiments ---------------------------------------------------------------------------------------
+
+
+def exposure(variation: str, when: str, session: str | None = None, customer: str | None = None) -> Fact:
+    return Fact("exposure", next(ids), session, customer, at(when), "button", variation=variation)
+
+
+def step(name: str, when: str, session: str, customer: str | None = None) -> Fact:
+    return Fact("step", next(ids), session, customer, at(when), name)
+
+
+def test_experiments_count_who_came_to_an_end_after_the_exposure(lake: Lake) -> None:
+    twice = exposure("blue", "10 09:00", "s1")
+    lake.tell([twice, exposure("blue", "10 09:00", "s2"), exposure("green", "10 09:00", "s3")])
+    lake.tell([twice, exposure("green", "11 09:00", "s4")])
+    lake.tell(
+        [
+            step("checkout_completed", "10 10:00", "s1"),
+            step("finished", "10 10:00", "s1"),
+            step("checkout_completed", "10 08:00", "s2"),
+            step("checkout_failed", "10 10:00", "s3"),
+            step("finished", "12 10:00", "s4"),
+        ]
+    )
+    assert answer(lake, "experiments") == [("button", "blue", 2, 1, 0.5), ("button", "green", 2, 1, 0.5)]
+
+
+def test_a_customer_counts_once_for_what_was_seen_first(lake: Lake) -> None:
+    lake.tell([exposure("blue", "10 09:00", None, "c1"), exposure("green", "11 09:00", None, "c1")])
+    lake.tell([step("checkout_completed", "12 09:00", "s9", "c1")])
+    assert answer(lake, "experiments") == [("button", "blue", 1, 1, 1.0)]

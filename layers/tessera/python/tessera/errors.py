@@ -5,7 +5,7 @@ TesseraError
 │   ├── BadRequest           400 MalformedJson
 │   ├── Unauthorized         401 TokenMissing · TokenInvalid · TokenExpired · TokenRevoked · SessionEnded
 │   ├── Forbidden            403 NotYours · ScopeMissing · ServiceOnly · CrossSiteRequest
-│   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · InsightNotFound · ConnectionUnknown
+│   ├── NotFound             404 SessionNotFound · SessionExpired · BucketNotFound · ExperimentNotFound · InsightNotFound · ConnectionUnknown
 │   ├── Conflict             409 SessionExists · LinkedToAnother · IllegalTransition · IllegalMove · DemandsUnmet · PaymentInProgress · OtherCheckout · OfferDecided · EditConflict · TooManyBuckets · IdempotencyInProgress · AnswerNotKept
 │   ├── PreconditionFailed   412
 │   ├── ContentTooLarge      413
@@ -162,6 +162,12 @@ class BucketNotFound(NotFound):
     """The session has no bucket of this name, or none any more."""
 
     slug, title = "bucket-not-found", "There is no such bucket"
+
+
+class ExperimentNotFound(NotFound):
+    """No experiment is declared under this key."""
+
+    slug, title = "experiment-not-found", "There is no such experiment"
 
 
 class InsightNotFound(NotFound):

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     store_timeout_seconds: Annotated[float, Field(gt=0)] = 1
     facts_stream: str = ""
     cleanup_shards: Annotated[int, Field(ge=1, le=100)] = 16
+    experiments: Json[dict[str, dict[str, Any]]] = Field(default={}, validate_default=False)
     bitrix24: Literal["on", "off"] = "off"
     bitrix_webhook_secret: str = ""
     bitrix_deal_stage_id: Annotated[str, Field(min_length=1)] = "NEW"

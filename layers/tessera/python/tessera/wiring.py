@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tessera.integrations.delivery import OrderDelivery
     from tessera.integrations.events import Events
     from tessera.integrations.letters import Letters
+    from tessera.model.experiments import Experiment
     from tessera.model.ulids import Ulids
     from tessera.payments.payments import Payments
     from tessera.payments.provider import PaymentProvider
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from tessera.stores.conversations import Conversations
     from tessera.stores.data import Data
     from tessera.stores.drafts import Drafts
+    from tessera.stores.exposures import Exposures
     from tessera.stores.facts import Facts
     from tessera.stores.outbox import Outbox
     from tessera.stores.topics import Topics
@@ -128,6 +130,20 @@ class Graph:
         from tessera.stores.activity import Activities  # noqa: PLC0415 - its models cost a cold start
 
         return Activities(self.table)
+
+    @cached_property
+    def experiments(self) -> "Mapping[str, Experiment]":
+        """The experiments that the company has declared."""
+        from tessera.model.experiments import experiments  # noqa: PLC0415 - one function assigns
+
+        return experiments(self.settings.experiments)
+
+    @cached_property
+    def exposures(self) -> "Exposures":
+        """What sessions see of experiments."""
+        from tessera.stores.exposures import Exposures  # noqa: PLC0415 - same
+
+        return Exposures(self.table)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -472,6 +488,8 @@ class Container:
     def wire(self, graph: Graph) -> Graph:
         """Take a graph; refuse it if keys are needed and there are none."""
         _ = graph.kinds  # wrong KINDS stop the function here, not the first session of that kind
+        if graph.settings.experiments:
+            _ = graph.experiments  # same
         if self._needs_keys:
             graph.keys.ring()
         self._graph = graph

@@ -12,7 +12,7 @@ from tessera.errors import PoisonedItem
 from tessera.model.clock import Millis
 from tessera.model.record import Record
 from tessera.stores.attributes import AttributeValue, decode_item
-from tessera.stores.keys import ACTIONS, CART, CORE, STEPS
+from tessera.stores.keys import ACTIONS, CART, CORE, EXPOSURES, STEPS
 from tessera.stores.table import Item
 
 if TYPE_CHECKING:
@@ -26,16 +26,17 @@ class Fact:
     """Something that happened at a moment.
 
     `id` is the same at each telling. `name` is the kind of a session, the action on a cart, the name of an
-    event, what happened in a flow. `details` is a JSON text.
+    event, what happened in a flow, an experiment, of which `variation` is what is seen. `details` is a JSON text.
     """
 
-    fact: Literal["session", "cart", "event", "step"]
+    fact: Literal["session", "cart", "event", "step", "exposure"]
     id: str
     session: str | None
     customer: str | None
     at_ms: Millis
     name: str
     cart: str | None = None
+    variation: str | None = None
     details: str = "{}"
 
     def line(self) -> str:
@@ -82,6 +83,8 @@ def facts_of(image: dict[str, AttributeValue], pseudonym: Pseudonym) -> list[Fac
             return [_session(item, pseudonym)]
         if sk.startswith(STEPS):
             return [_step(item, pseudonym)]
+        if sk.startswith(EXPOSURES):
+            return [_exposure(item, pseudonym)]
         return list(_actions(item, pseudonym)) if sk.startswith(ACTIONS) and item["type"] == CART else []
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PoisonedItem("a record of the stream") from error
@@ -149,6 +152,21 @@ def _step(item: Item, pseudonym: Pseudonym) -> Fact:
         at_ms=_whole(item["at"]),
         name=_text(item["name"]),
         details=compact(moved | item.get("details", {})),
+    )
+
+
+def _exposure(item: Item, pseudonym: Pseudonym) -> Fact:
+    """One of a session or of a customer, whichever the experiment is about; the other one is left out."""
+    session_id, key = _text(item["pk"]).removeprefix("SESSION#"), _text(item["experiment"])
+    by_session = _text(item["unit"]) == "session"
+    return Fact(
+        fact="exposure",
+        id=pseudonym(f"{session_id}/{key}"),
+        session=pseudonym(session_id) if by_session else None,
+        customer=None if by_session else pseudonym(_text(item["customer"])),
+        at_ms=_whole(item["at"]),
+        name=key,
+        variation=_text(item["variation"]),
     )
 
 

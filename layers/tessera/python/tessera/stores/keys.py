@@ -12,6 +12,7 @@
     SESSION#<id>      VIEWS                {views, version}: the last views
     SESSION#<id>      STEP#<ulid>          {name, from?, to?, at, details}: an event of its flow
     SESSION#<id>      PUSH#<id>            {endpoint, p256dh, auth, changes, createdAt}: a browser to push to
+    SESSION#<id>      EXPOSURE#<key>       {experiment, variation, unit, at}: what it sees of an experiment
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
     IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
@@ -47,6 +48,7 @@ CART = "cart"
 CLEANUP = Key("CLEANUP", "STATE")
 COMPACTION = Key("COMPACTION", "STATE")
 
+EXPOSURES = "EXPOSURE#"
 OUTBOX = "OUTBOX#"
 OUTBOX_DUE = "OUTBOX"
 """The place in the index by expiry where orders wait to be delivered."""
@@ -115,6 +117,11 @@ def conversation_of(key: Key) -> tuple[str, str]:
 def first_seq_of(key: Key) -> int:
     """Return the sequence number with which a segment or a range begins."""
     return int(key.sk.rpartition("#")[2])
+
+
+def exposure_key(session_id: str, experiment: str) -> Key:
+    """Return the key of what a session sees of an experiment."""
+    return child_key(session_id, f"{EXPOSURES}{experiment}")
 
 
 def outbox_key(session_id: str) -> Key:
