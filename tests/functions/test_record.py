@@ -62,6 +62,7 @@ def test_a_session_and_its_cart_actions_are_facts(service: Service, owner: Owner
         "id": pseudonym(owner.id),
         "name": "checkout",
         "cart": "cart-1",
+        "variation": None,
         "details": '{"amount":4200,"currency":"EUR"}',
     }
     assert [(fact["name"], fact["cart"], fact["details"]) for fact in carts] == [

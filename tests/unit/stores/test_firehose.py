@@ -54,7 +54,7 @@ def test_a_fact_is_a_line() -> None:
     client = FakeFirehose()
     tiers, pauses = sent(client, facts(1))
     line = b'{"fact":"event","id":"0","session":null,"customer":null,"at_ms":0,"name":"page_viewed","cart":null,'
-    assert client.taken == [line + b'"details":"{}"}\n']
+    assert client.taken == [line + b'"variation":null,"details":"{}"}\n']
     assert L3 in tiers.spent
     assert pauses == []
 
