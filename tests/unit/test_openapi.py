@@ -24,7 +24,7 @@ IF_MATCH = {
     *["updateSession", "deleteSession", "extendSession", "loginSession"],
     *["saveData", "patchData", "removeData"],
     *["appendMessages", "clearMessages", "popMessage"],
-    *["advanceSession", "finishSession", "processCheckout", "processUpsell"],
+    *["advanceSession", "finishSession", "processCheckout", "processUpsell", "assignVariation"],
     *["setCart", "recordCartActions", "recordViews"],
 }
 
