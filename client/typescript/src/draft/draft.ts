@@ -65,7 +65,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     addEventListener('online', back, events);
     document.addEventListener('visibilitychange', back, events);
     const elsewhere = (event: StorageEvent) => {
-      if (this.pending.owns(event.key)) this.anotherTab();
+      if (this.pending.owns(event.key)) this.emit();
     };
     addEventListener('storage', elsewhere, events);
     void this.load();
@@ -150,11 +150,12 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   private async restore(): Promise<void> {
-    this.base ??= this.pending.recall<Base>('base');
+    if (!this.loaded) this.base = this.pending.recall<Base>('base');
     this.emit();
+    const asked = this.base;
     try {
       const [session, bucket] = await Promise.all([this.client.get(), this.client.data.load(this.options.bucket)]);
-      this.take(session, bucket);
+      this.take(session, bucket, asked);
       this.problem = null;
     } catch (error) {
       this.failed(error);
@@ -182,20 +183,23 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   private async save(): Promise<void> {
+    this.look();
     if (this.base === null && this.state.saved) return;
     if (this.base === null) await this.opened();
     if (this.base === null) return;
     const edits = this.pending.edits();
     if (Object.keys(edits).length > 0) {
-      const bucket = await this.patched(edits);
+      const asked: Base = this.base;
+      const { data, version } = await this.patched(edits);
       // In this order another tab sees the fields in what is saved before they are no edits any more.
-      this.keep({ ...this.base, data: bucket.data, version: bucket.version });
-      this.pending.saved(edits, bucket.version);
+      if (!this.heard({ sessionId: asked.sessionId, data, version }, asked)) return;
+      this.pending.saved(edits, version);
     }
     const steps = this.steps();
     for (const move of moves(this.base, steps)) {
+      const asked: Base = this.base;
       const session = await this.client.patch(move as SessionPatch);
-      this.keep({ ...this.base, ...stepsOf(session) });
+      if (!this.heard({ sessionId: asked.sessionId, ...stepsOf(session) }, asked)) return;
     }
     if (same(steps, this.steps())) this.pending.remember('steps', null);
   }
@@ -239,7 +243,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     this.client.use();
     try {
       const session = await this.client.get();
-      this.take(session, await this.client.data.load(this.options.bucket));
+      this.take(session, await this.client.data.load(this.options.bucket), null);
       this.forgetEmpty();
       return true;
     } catch (error) {
@@ -259,17 +263,38 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     if (same(steps, this.steps())) this.pending.remember('steps', null);
   }
 
-  /** Another tab typed, saved, began anew or cleared. */
-  private anotherTab(): void {
+  /** What is kept belongs to all tabs, and the news of another's save, new session or end may come late. */
+  private look(): void {
+    if (!this.loaded && this.base === null) return;
     const base = this.pending.recall<Base>('base');
     if (base !== null && base.sessionId !== this.base?.sessionId) this.client.use(base.sessionId);
-    if (this.loaded) this.base = base;
-    this.emit();
+    this.base = base;
   }
 
-  private take(session: Session, bucket: Bucket | null): void {
-    const version = bucket?.version ?? null;
-    this.keep({ sessionId: session.id, ...stepsOf(session), data: bucket?.data ?? {}, version });
+  private take(session: Session, bucket: Bucket | null, asked: Base | null): void {
+    const now = this.pending.recall<Base>('base');
+    const moved = now !== null && asked !== null && !same(now, asked);
+    const { data, version } = bucket ?? { data: {}, version: null };
+    this.heard({ sessionId: session.id, ...(moved ? {} : stepsOf(session)), data, version }, asked);
+  }
+
+  /**
+   * Keep what an answer says. `asked` is what was kept when the question was sent: a later version that another tab has
+   * kept since then stays, and an answer about a session that another tab has left since then is dropped (false).
+   */
+  private heard(answer: Pick<Base, 'sessionId'> & Partial<Base>, asked: Base | null): boolean {
+    const now = this.pending.recall<Base>('base');
+    if (now?.sessionId !== asked?.sessionId && now?.sessionId !== answer.sessionId) {
+      this.base = now;
+      this.client.use(now?.sessionId);
+      this.again = true;
+      return false;
+    }
+    const changed = now !== null && (now.sessionId !== asked?.sessionId || now.version !== asked.version);
+    const overtaken = changed && (now.version ?? 0) > (answer.version ?? 0);
+    const newest = overtaken ? { data: now.data, version: now.version } : {};
+    this.keep({ ...START, data: {}, version: null, ...now, ...answer, ...newest });
+    return true;
   }
 
   private keep(base: Base): void {
@@ -286,6 +311,9 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     const ended = hasEnded(error);
     this.problem = ended ? null : error;
     if (!ended || this.base === null) return false;
+    const { sessionId } = this.base;
+    this.look();
+    if (this.base?.sessionId !== sessionId) return true; // another tab knows already
     const edits = this.pending.edits();
     for (const [field, value] of Object.entries(this.loaded ? this.base.data : {})) {
       if (!(field in edits)) this.pending.edit(field, { value, version: null });
@@ -353,6 +381,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   private emit(): void {
+    this.look();
     this.state = this.shown();
     for (const listener of this.listeners) listener();
   }

@@ -195,6 +195,76 @@ describe('two devices', () => {
     expect(draft.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
   });
 
+  it('a page shows what another one saved, before it hears of it', async () => {
+    const { draft, service, storage } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    draft.update({ data: { projectName: 'Loom' } });
+    const again = opened(service, storage).draft; // loaded again, while the page before has yet to save
+    await again.load();
+    again.update({ data: { projectName: 'Mill' } });
+    await later(1_500);
+    expect(service.bucket('project')).toEqual({ projectName: 'Mill' });
+    expect(again.getSnapshot()).toMatchObject({ data: { projectName: 'Mill' }, saved: true });
+    expect(draft.getSnapshot().data).toEqual({ projectName: 'Mill' });
+  });
+
+  it.each(['load', 'patch'] as const)(
+    'the late answer of a %s takes back nothing that was saved meanwhile',
+    async (call) => {
+      const { draft: one, service, storage } = opened();
+      await one.load();
+      await one.create({ projectName: 'Engine' });
+      await one.refresh();
+      const client = service.client();
+      const answers = client.data[call].bind(client.data) as (...args: unknown[]) => Promise<never>;
+      const slow = async (...args: unknown[]) => {
+        const answer = await answers(...args);
+        await later(5_000);
+        return answer;
+      };
+      const two = new Draft<Form>(client, { storage });
+      if (call === 'patch') await two.load();
+      Object.assign(client.data, { [call]: slow });
+      if (call === 'patch') two.update({ data: { clientName: 'Ada' } });
+      const asked = call === 'patch' ? two.flush() : two.load();
+      await later(0); // the service has answered
+      one.update({ data: { projectName: 'Loom' }, currentStep: 2, completedSteps: [1] });
+      await one.flush();
+      await asked;
+      const saved = { projectName: 'Loom', ...(call === 'patch' && { clientName: 'Ada' }) };
+      expect(service.bucket('project')).toEqual(saved);
+      const shown = { data: saved, saved: true, currentStep: 2, completedSteps: [1] };
+      for (const draft of [two, one]) {
+        draft.update({});
+        expect(draft.getSnapshot()).toMatchObject(shown);
+      }
+    },
+  );
+
+  it('what another page clears while a save is under way stays cleared, and what is typed then is kept', async () => {
+    const { draft: one, service, storage } = opened();
+    await one.load();
+    await one.create({ projectName: 'Engine' });
+    const two = opened(service, storage).draft;
+    await two.load();
+    one.update({ data: { projectName: 'Loom', budget: 3 } });
+    const saving = one.flush();
+    await two.clear();
+    two.update({ data: { projectName: 'Loom' } });
+    await saving;
+    await later(3_000);
+    expect(service.bucket('project')).toEqual({ projectName: 'Loom' });
+    for (const draft of [one, two]) {
+      draft.update({});
+      expect(draft.getSnapshot()).toMatchObject({
+        sessionId: 'ses_2',
+        data: { projectName: 'Loom' },
+        saved: true,
+      });
+    }
+  });
+
   it('two tabs that begin at the same time share one session', async () => {
     const service = new Service();
     const storage = new MemoryStorage();
@@ -212,13 +282,14 @@ describe('two devices', () => {
 it('nothing typed is lost, whatever fails and however often the page is loaded again', async () => {
   const act = fc.oneof(
     fc.record({ field: fc.constantFrom('projectName', 'clientName'), value: fc.string({ minLength: 1 }) }),
-    fc.constantFrom('down', 'up', 'reload', 'wait'),
+    fc.constantFrom('down', 'up', 'reload', 'wait', 'step'),
   );
   await fc.assert(
     fc.asyncProperty(fc.array(act, { maxLength: 25 }), async (acts) => {
       const service = new Service();
       const storage = new MemoryStorage();
       const typed: Record<string, string> = {};
+      const completedSteps: number[] = [];
       let draft = opened(service, storage).draft;
       await draft.load();
       for (const one of acts) {
@@ -228,14 +299,20 @@ it('nothing typed is lost, whatever fails and however often the page is loaded a
         } else if (one === 'reload') {
           draft = opened(service, storage).draft;
           await draft.load();
+        } else if (one === 'step') {
+          completedSteps.push(completedSteps.length + 1);
+          draft.update({ currentStep: completedSteps.length + 1, completedSteps: [...completedSteps] });
         } else if (one === 'wait') await later(1_500);
         else service.down = one === 'down';
+        const currentStep = completedSteps.length + 1;
+        expect(draft.getSnapshot()).toMatchObject({ currentStep, completedSteps });
         expect(draft.getSnapshot().data).toEqual(typed);
       }
       service.down = false;
       await draft.refresh();
       await later(200_000);
       expect(service.bucket('project') ?? {}).toEqual(typed);
+      if (completedSteps.length > 0) expect(service.session).toMatchObject({ completedSteps });
     }),
     { numRuns: 60 },
   );
