@@ -4,7 +4,13 @@ import { type Browser, opened, screenshot } from './support/chromium.ts';
 import { Pages, visited, WITH_CLIENT, type WithClient } from './support/pages.ts';
 
 const worker = (version: string) => `importScripts('/dist/worker.js');
-tessera.serve({ version: '${version}', files: ['/', '/app.js'], shell: '/' });`;
+tessera.serve({
+  version: '${version}', files: ['/', '/app.js'], shell: '/',
+  onPush: (note) => {
+    const { change, patch } = note.data.push;
+    return change === 'messages' ? { ...note, title: Object.keys(patch.messages).length + ' new', tag: change } : note;
+  },
+});`;
 
 let browser: Browser;
 let pages: Pages;
@@ -87,17 +93,36 @@ async function registered(): Promise<string> {
   return told;
 }
 
+/**
+ * Deliver a push until it is shown; returns the notifications that have the tag. The browser's tools lose a delivery to
+ * a worker that has just replaced another; the same tag shows a repeat in the place of the first.
+ */
+async function pushed(push: object, tag: string): Promise<unknown[]> {
+  const delivery = { origin: pages.origin, registrationId, data: JSON.stringify(push) };
+  const shown = () =>
+    page.evaluate(async (wanted) => {
+      const registration = await navigator.serviceWorker.ready;
+      const found = await registration.getNotifications({ tag: wanted });
+      return found.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
+    }, tag);
+  const delivered = async () => {
+    await tools.send('ServiceWorker.deliverPushMessage', delivery);
+    return shown();
+  };
+  await expect.poll(delivered, { timeout: 60_000, interval: 1_000 }).not.toEqual([]);
+  return shown();
+}
+
 it('a push becomes a notification', async () => {
   const push = { title: 'Your order', body: 'is on its way', tag: 'order-1', url: '/orders/1' };
-  const delivery = { origin: pages.origin, registrationId, data: JSON.stringify(push) };
-  await tools.send('ServiceWorker.deliverPushMessage', delivery);
-  const shown = await page.waitForFunction(async () => {
-    const registration = await navigator.serviceWorker.ready;
-    const found = await registration.getNotifications();
-    return found.length > 0 && found.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
-  });
   const { url, ...more } = push;
-  expect(await shown.jsonValue()).toEqual([{ ...more, data: { url } }]);
+  expect(await pushed(push, 'order-1')).toEqual([{ ...more, data: { url, push } }]);
+});
+
+it('the worker has words for what the service tells of a session, and the page has the change', async () => {
+  const message = { messageId: 'm-3', seq: 3, role: 'assistant', content: 'Hello' };
+  const push = { change: 'messages', version: 4, patch: { messages: { '3': message } } };
+  expect(await pushed(push, 'messages')).toEqual([{ title: '1 new', body: '', tag: 'messages', data: { push } }]);
 });
 
 it('background sync is a hint to the page to connect', async () => {

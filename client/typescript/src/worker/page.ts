@@ -1,6 +1,11 @@
 /** The page's part of the service worker. All of it is safe where there is none. */
 
-import type { Live } from '../types.ts';
+import type { components } from '../openapi.ts';
+import type { Live, SessionClient } from '../types.ts';
+
+type Schemas = components['schemas'];
+/** A kind of change of a session. */
+type Told = Schemas['Told'];
 
 /** Its tag, and the type of the message that it sends; worker.ts has the same. */
 const SYNC = 'tessera-outbox';
@@ -54,4 +59,22 @@ export async function subscribeToPush(
   const options = { userVisibleOnly: true, applicationServerKey: key };
   const known = await registration.pushManager.getSubscription();
   return (known ?? (await registration.pushManager.subscribe(options))).toJSON();
+}
+
+/**
+ * Have the service push the session's `changes`, by default `messages`, to this browser while no device is connected.
+ * Call it from a click; once more does no harm. Returns the registration, by whose id
+ * `DELETE /sessions/{id}/push-subscriptions/{subscriptionId}` ends it; null when the user declines.
+ */
+export async function registerForPush(
+  registration: ServiceWorkerRegistration,
+  session: Pick<SessionClient, 'id' | 'request'>,
+  changes: Told[] = ['messages'],
+): Promise<Schemas['Registered'] | null> {
+  // Before anything is waited for: browsers forget the click.
+  if ((await Notification.requestPermission()) !== 'granted') return null;
+  const path = `/sessions/${encodeURIComponent(session.id)}/push-subscriptions`;
+  const { publicKey } = await session.request<Schemas['PushSubscriptions']>('GET', path);
+  const subscription = await subscribeToPush(registration, publicKey);
+  return subscription && session.request('POST', path, { body: { ...subscription, changes } });
 }
