@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "REALTIME_TABLE": "tessera-test-realtime",
     "PUSH_HOSTS": "push.example,*.push.services.mozilla.com",
     "PAYMENT_PROVIDER": "sandbox",
+    "EXPERIMENTS": '{"button": {"variations": ["blue", "green"]}}',  # the one of the sample event
 }
 PUSH_KEYS = json.dumps(new_vapid())
 BROWSER_KEY = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
