@@ -21,6 +21,9 @@ ANSWERS = {
     "tokens/keys": 200,
     "tokens/refresh": 401,
     "tokens/revoke": 401,
+    "tokens/ticket": 401,
+    "realtime/connect": 401,
+    "realtime/push": 401,
     "operations/health": 200,
     "operations/metrics": 200,
     "operations/openapi": 200,
@@ -53,8 +56,14 @@ def test_every_function_answers_its_sample_event(name: str, events: dict[str, An
             assert payload["done"] is True
         case "flows/reconcile":
             assert payload["lagSeconds"] == 0
-        case "conversations/archive" | "insights/record":
+        case "conversations/archive" | "insights/record" | "realtime/fanout":
             assert payload == {"batchItemFailures": []}
+        case "realtime/disconnect":
+            assert payload == {"statusCode": 200}
+        case "realtime/message":
+            assert json.loads(payload["body"])["problem"]["type"] == "/problems/connection-unknown"
+        case "realtime/sweep":
+            assert {*payload.values()} == {0}, "nothing is due"
         case "integrations/bitrix24":
             assert payload in ({}, {"nothing": 1}), "there is no such order, and perhaps no webhook"
         case _:
