@@ -1,6 +1,6 @@
 """GET /sessions/{sessionId}/data/{bucket}: a bucket as it is."""
 
-from tessera.errors import BucketNotFound, SessionExpired, SessionNotFound
+from tessera.errors import BucketNotFound, Invalid, SessionExpired, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.data import Bucket, answer
 from tessera.http.depends import ExchangeDep, SessionId
@@ -8,7 +8,7 @@ from tessera.model.data_bucket import DataBucket
 
 from aws_lambda_powertools.event_handler import Response
 
-app = Api("data.load", raises=(SessionNotFound, SessionExpired, BucketNotFound))
+app = Api("data.load", raises=(SessionNotFound, SessionExpired, BucketNotFound, Invalid))
 
 
 @app.get("/sessions/<sessionId>/data/<bucket>", summary="Load a bucket", tags=["data"], operation_id="loadData")

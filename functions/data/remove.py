@@ -1,6 +1,6 @@
 """DELETE /sessions/{sessionId}/data/{bucket}: a bucket goes, with its earlier versions."""
 
-from tessera.errors import BucketNotFound, PreconditionFailed, SessionExpired, SessionNotFound
+from tessera.errors import BucketNotFound, Invalid, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.data import Bucket
 from tessera.http.depends import ExchangeDep, SessionId
@@ -8,7 +8,7 @@ from tessera.model.data import Held, Wanted
 
 from aws_lambda_powertools.event_handler import Response
 
-app = Api("data.remove", raises=(SessionNotFound, SessionExpired, BucketNotFound, PreconditionFailed))
+app = Api("data.remove", raises=(SessionNotFound, SessionExpired, BucketNotFound, Invalid, PreconditionFailed))
 
 
 @app.delete(

@@ -323,6 +323,8 @@ def drafting(name: str, saves: int = 2, **request: Any) -> Callable[[Scene], Cal
             service.call("conversations/read", owner.id, token=owner.token, query={})  # writes its first metrics
         return lambda: service.call(name, owner.id, token=owner.token, **sent)
 
+    return prepared
+
 
 def socket(scene: Scene) -> Socket:
     """Open a socket that subscribes to a topic of its own session and to one of all."""
