@@ -26,6 +26,9 @@ CHECKS = [
 ]
 
 
+SECONDS = 60
+"""A cold start on a busy machine takes longer than Schemathesis waits of itself."""
+
 brief = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -69,4 +72,4 @@ def test_a_chat_gets_only_what_is_described(case: Case, endpoints: Endpoints, ad
 
 def exercise(case: Case, base: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    case.call_and_validate(base_url=base, headers=headers, checks=CHECKS)
+    case.call_and_validate(base_url=base, headers=headers, checks=CHECKS, timeout=SECONDS)

@@ -167,6 +167,7 @@ test('a POST that gets no answer is repeated with the same Idempotency-Key', asy
 });
 
 test('503 and 429 are repeated after Retry-After, four times in all', async () => {
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0); // no jitter: 2 s between two tries
   const { client, asked } = api(() => ({ ...problem('unavailable', 503), headers: { 'Retry-After': '2' } }));
   const settled = expect(client.patch({ currentStep: 1 }, { ifMatch: 1 })).rejects.toMatchObject({
     status: 503,
@@ -177,6 +178,7 @@ test('503 and 429 are repeated after Retry-After, four times in all', async () =
   await pass(5_000, 100);
   await settled;
   expect(asked).toHaveLength(4);
+  random.mockRestore();
 });
 
 test('what may have been done is not repeated when a repeat would be refused for it', async () => {
