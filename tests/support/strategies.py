@@ -31,14 +31,10 @@ json_values = nested(scalars)
 json_objects = st.dictionaries(keys, json_values, max_size=5)
 
 _few = st.sampled_from("abcd")
-_leaves = st.one_of(
-    st.none(), st.booleans(), st.integers(0, 3), st.lists(st.none() | st.integers(0, 3), max_size=2)
-)
-documents = st.recursive(
-    _leaves.filter(lambda leaf: leaf is not None), lambda inner: st.dictionaries(_few, inner, max_size=4)
-)
+_values = st.one_of(st.booleans(), st.integers(0, 3), st.lists(st.none() | st.integers(0, 3), max_size=2))
+documents = st.recursive(_values, lambda inner: st.dictionaries(_few, inner, max_size=4))
 patches = st.dictionaries(
-    _few, st.recursive(_leaves, lambda inner: st.dictionaries(_few, inner, max_size=4)), max_size=4
+    _few, st.recursive(st.none() | _values, lambda inner: st.dictionaries(_few, inner, max_size=4)), max_size=4
 )
 """Patches over few names, so that they often meet what is there."""
 
