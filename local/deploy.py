@@ -29,7 +29,9 @@ _DIGEST = "LocalDigest"
 
 PARAMETERS = {
     "Stage": "local",
-    "AllowedOrigins": "http://localhost:*,http://127.0.0.1:*",
+    "AllowedOrigins": ",".join(
+        f"{scheme}://{name}:*" for name in ("localhost", "127.0.0.1", "[::1]") for scheme in ("http", "https")
+    ),
     "DeletionProtection": "false",
     "MetricsFlushSeconds": "0",
     "RateLimits": "off",

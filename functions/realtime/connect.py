@@ -5,6 +5,7 @@ from typing import Any
 from tessera.entry import Entry, Remaining
 from tessera.errors import BadRequest, CrossSiteRequest, Problem
 from tessera.http import origins, problems
+from tessera.model import frames
 from tessera.telemetry import SOCKETS
 from tessera.wiring import Graph
 
@@ -14,6 +15,9 @@ _TICKET = "ticket."
 
 def connect(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> dict[str, Any]:
     """Let the connection in and echo the protocol, never the ticket; or answer the problem's status."""
+    context = event["requestContext"]
+    if context.get("eventType") == "MESSAGE":  # a frame of the type $connect
+        return {"statusCode": 200, "body": frames.refuse(event.get("body") or "")}
     sent: dict[str, str] = event.get("headers") or {}
     headers = {name.lower(): value for name, value in sent.items()}
     try:
@@ -21,7 +25,7 @@ def connect(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> dict[
         origin = headers.get("origin")
         if origin and not origins.is_allowed(origin, graph.settings.allowed_origins):
             raise CrossSiteRequest("Sockets are opened by pages of allowed Origins")
-        graph.sockets.open(event["requestContext"]["connectionId"], ticket)
+        graph.sockets.open(context["connectionId"], ticket)
     except Problem as problem:
         graph.telemetry.log.info("refused", reason=problem.slug)
         return problems.answer(problem)

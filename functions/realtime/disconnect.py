@@ -3,12 +3,16 @@
 from typing import Any
 
 from tessera.entry import Entry, Remaining
+from tessera.model import frames
 from tessera.wiring import Graph
 
 
 def disconnect(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> dict[str, Any]:
     """Forget the connection and its subscriptions."""
-    graph.sockets.close(event["requestContext"]["connectionId"])
+    context = event["requestContext"]
+    if context.get("eventType") == "MESSAGE":  # a frame of the type $disconnect
+        return {"statusCode": 200, "body": frames.refuse(event.get("body") or "")}
+    graph.sockets.close(context["connectionId"])
     return {"statusCode": 200}
 
 

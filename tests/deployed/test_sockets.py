@@ -97,7 +97,10 @@ def test_what_is_wrong_is_told_and_the_connection_lives_on(anyone: Caller, plug:
     assert problems == [
         f"/problems/{slug}" for slug in ("malformed-json", "invalid", "not-yours", "scope-missing")
     ]
+    for route in ("$connect", "$disconnect", "$default"):
+        assert mine.ask(type=route, id=4)["problem"]["type"] == "/problems/invalid"
     assert mine.ask(type="ping") == {"type": "pong"}
+    assert mine.ask(type="subscribe", id=5, topic="app:lobby")["type"] == "subscribed"
 
 
 def test_an_agent_publishes_and_a_newcomer_gets_its_last_word(

@@ -1,5 +1,6 @@
 """Sockets: who gets in, what frames are answered with, what is delivered, and how they end."""
 
+import json
 from typing import Any
 
 import pytest
@@ -105,6 +106,21 @@ class TestFrames:
         assert slug(ada.ask(frame)) == problem
         assert ada.ask({"type": "ping", "id": 7}) == {"type": "pong", "id": 7}
 
+    @pytest.mark.parametrize("route", ["connect", "disconnect"])
+    def test_a_frame_that_is_called_like_a_route_of_the_gateway_is_an_unknown_one(
+        self, service: Service, ada: Socket, route: str
+    ) -> None:
+        """`$request.body.type` chooses the route, which is the client's: it opens and closes nothing."""
+        event = sample("realtime/message") | {"body": f'{{"type": "${route}", "id": 1}}'}
+        event["requestContext"] |= {"routeKey": f"${route}", "connectionId": ada.id}
+        answer = json.loads(service.handler(f"realtime/{route}")(event, Context())["body"])
+        assert (slug(answer), answer["id"]) == ("invalid", 1)
+        assert ada.subscribe(LOBBY)["type"] == "subscribed"
+
+    @pytest.mark.parametrize("topic", ["", "app", "app:", f"app:{'x' * 201}", "x" * 1_000, "queue:a", "APP:a"])
+    def test_what_is_no_topic_is_forbidden(self, ada: Socket, topic: str) -> None:
+        assert slug(ada.subscribe(topic)) == slug(ada.publish(topic, "m")) == "forbidden"
+
     def test_too_many_frames_are_refused_for_a_while(self, service: Service, clock: FakeClock) -> None:
         limited = service.another(RATE_LIMITS="on", FRAMES_PER_MINUTE="3")
         socket = plug(limited, ticket_of(limited, limited.create()))
@@ -140,6 +156,12 @@ class TestDelivery:
         ada.publish(LOBBY, "m-9")
         stream.flow()
         assert len(ada.sent) == 3
+
+    @pytest.mark.parametrize("epoch", ["", "unknown", "e" * 10_000])
+    def test_an_unknown_epoch_is_nothing_to_recover_from(self, ada: Socket, bob: Socket, epoch: str) -> None:
+        bob.publish(LOBBY, "m")
+        answer = ada.subscribe(LOBBY, since={"epoch": epoch, "offset": 0})
+        assert (answer["recovered"], answer["messages"], answer["offset"]) == (False, [], 1)
 
     def test_what_does_not_fit_one_frame_follows(self, ada: Socket, bob: Socket, stream: Stream) -> None:
         epoch = ada.subscribe(LOBBY)["epoch"]

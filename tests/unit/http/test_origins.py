@@ -2,6 +2,7 @@
 
 import pytest
 
+from local import deploy
 from tessera.errors import CrossSiteRequest
 from tessera.http.origins import check_cookie_use, cors_headers, is_allowed
 
@@ -75,3 +76,12 @@ def test_an_allowed_page_may_read_the_answer_with_its_cookie() -> None:
 
 def test_every_answer_varies_by_origin() -> None:
     assert cors_headers(None, ALLOWED) == {"Vary": "Origin"}
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "https://localhost:5173", "http://127.0.0.1:8000", "http://[::1]:80"]
+)
+def test_on_a_laptop_pages_of_every_loopback_name_may_call(origin: str) -> None:
+    allowed = deploy.PARAMETERS["AllowedOrigins"].split(",")
+    assert is_allowed(origin, allowed)
+    assert not is_allowed(origin.replace("://", "://evil."), allowed)

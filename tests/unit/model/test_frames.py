@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.model.frames import MAX_DATA, MAX_FRAME, Ping, Publish, Refused, Since, Subscribe, compact, read
+from tessera.model.frames import (
+    MAX_DATA,
+    MAX_FRAME,
+    Ping,
+    Publish,
+    Refused,
+    Since,
+    Subscribe,
+    compact,
+    pong,
+    read,
+    refuse,
+)
 
 PUBLISH = {"type": "publish", "id": 1, "topic": "app:a", "messageId": "m", "data": None}
 JSON = st.recursive(
@@ -38,6 +50,18 @@ def test_a_subscription_may_name_a_place() -> None:
     assert read('{"type": "ping"}') == Ping()
 
 
+@pytest.mark.parametrize("frame_id", ["", "日本語 🎉", "\x00", "\ud800", "i" * 1_000, 0, -1, 2**70])
+def test_an_id_is_any_text_or_integer(frame_id: str | int) -> None:
+    assert json.loads(compact(pong(read(json.dumps({"type": "ping", "id": frame_id})).id)))["id"] == frame_id
+
+
+@pytest.mark.parametrize("text", ['{"type": "$connect", "id": 3}', '{"type": "ping", "id": 3}'])
+def test_a_frame_by_a_route_of_the_gateways_own_is_of_no_known_type(text: str) -> None:
+    answer = json.loads(refuse(text))
+    assert (answer["type"], answer["id"], answer["problem"]["type"]) == ("error", 3, "/problems/invalid")
+    assert json.loads(refuse("{"))["problem"]["type"] == "/problems/malformed-json"
+
+
 @pytest.mark.parametrize("text", ["", "{", "NaN", '{"type": "ping", "id": Infinity}', "[" * 20_000])
 def test_what_is_no_json_is_malformed(text: str) -> None:
     assert refusal(text) == ("malformed-json", None)
@@ -52,6 +76,10 @@ def test_what_is_no_json_is_malformed(text: str) -> None:
         ({"type": "subscribe", "id": 5}, 5, "/topic"),
         ({"type": "subscribe", "topic": "app:a"}, None, "/id"),
         ({"type": "subscribe", "id": [], "topic": "app:a"}, None, "/id"),
+        ({"type": "ping", "id": 1.5}, None, "/id"),
+        ({"type": "ping", "id": True}, True, "/id"),
+        ({"type": "ping", "id": "i" * 1_001}, "i" * 1_001, "/id"),
+        ({"type": "subscribe", "id": 1, "topic": "app:a", "presence": 1}, 1, "/presence"),
         ({**PUBLISH, "priority": 11}, 1, "/priority"),
         ({**PUBLISH, "priority": True}, 1, "/priority"),
         ({**PUBLISH, "messageId": ""}, 1, "/messageId"),

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, Field, ValidationError
 from tessera.errors import ContentTooLarge, Invalid, MalformedJson, Problem
 from tessera.model.bodies import Body, Reference
 from tessera.model.clock import Millis, rfc3339
-from tessera.model.values import storable
 
 MAX_FRAME = 32 * 1024
 """Bytes; API Gateway would cut a longer message into several frames."""
@@ -20,10 +19,21 @@ PRIORITIES = 10
 
 type Frame = dict[str, Any]
 
-FrameId = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)] | int
-"""What a client calls its request; the answer repeats it."""
+MAX_ID = 1_000
+"""Characters that an id may have."""
 
-TopicName = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(storable)]
+
+def _id(value: Any) -> Any:
+    fits = (
+        len(value) <= MAX_ID if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
+    )
+    if not fits:
+        raise ValueError(f"must be a text of up to {MAX_ID} characters or an integer")
+    return value
+
+
+FrameId = Annotated[Any, AfterValidator(_id)]
+"""What a client calls its request, a text or an integer; the answer repeats it."""
 
 
 def _small(value: Any) -> Any:
@@ -39,7 +49,7 @@ def _small(value: Any) -> Any:
 class Since(Body):
     """A place in a topic: everything after it is wanted."""
 
-    epoch: Annotated[str, Field(max_length=100)]
+    epoch: str
     offset: Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -47,23 +57,23 @@ class Subscribe(Body):
     """Begin to receive a topic."""
 
     id: FrameId
-    topic: TopicName
+    topic: str
     since: Since | None = None
-    presence: bool = False
+    presence: Annotated[bool, Field(strict=True)] = False
 
 
 class Unsubscribe(Body):
     """Stop receiving a topic."""
 
     id: FrameId
-    topic: TopicName
+    topic: str
 
 
 class Publish(Body):
     """Publish a message. `priority` 10 is urgent."""
 
     id: FrameId
-    topic: TopicName
+    topic: str
     message_id: Reference
     data: Annotated[Any, AfterValidator(_small)]
     priority: Annotated[int, Field(ge=0, le=PRIORITIES, strict=True)] = 0
@@ -106,16 +116,29 @@ def read(text: str) -> Request:
     return _request(sent)  # pyright: ignore[reportUnknownArgumentType]
 
 
+def refuse(text: str) -> str:
+    """Answer a frame that came by a route where none is taken: `type` was a name of the gateway's own."""
+    try:
+        frame_id = read(text).id
+    except Refused as refused:
+        return compact(error(refused.problem, refused.frame_id))
+    return compact(error(_unknown(), frame_id))
+
+
 def _request(sent: dict[str, Any]) -> Request:
     frame_id = sent.get("id") if isinstance(sent.get("id"), str | int) else None
     kind = REQUESTS.get(str(sent.pop("type", None)))
     if kind is None:
-        raise Refused(Invalid.at("/type", f"must be one of {', '.join(REQUESTS)}"), frame_id)
+        raise Refused(_unknown(), frame_id)
     try:
         return kind.model_validate(sent)
     except ValidationError as error:
         places = [{"pointer": _pointer(each["loc"]), "detail": _detail(each)} for each in error.errors()]
         raise Refused(Invalid(errors=places), frame_id) from error
+
+
+def _unknown() -> Invalid:
+    return Invalid.at("/type", f"must be one of {', '.join(REQUESTS)}")
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:
