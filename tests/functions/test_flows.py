@@ -422,6 +422,20 @@ def test_what_is_being_paid_is_not_changed(service: Service, buyer: Owner) -> No
     assert service.call("sessions/update", "me", token=buyer.token, body={"cartId": "c"}).status == 200
 
 
+@pytest.mark.parametrize("card", ["tok_visa", "tok_declined"])
+def test_what_was_checked_out_is_no_browser_s_to_change(service: Service, buyer: Owner, card: str) -> None:
+    """Nor is the price of an offer, which is in the currency of the order."""
+    ended = pay(service, buyer, paymentToken=card).json
+    for wanted in ({"amount": 1}, {"products": None}, {"currency": "VND"}, {"currency": "VND", "cartId": "c"}):
+        answer = service.call("sessions/update", "me", token=buyer.token, body=wanted)
+        assert answer.problem == (409, "other-checkout")
+    assert read(service, buyer) == ended
+    told = {name: ended[name] for name in ("products", "amount", "currency")} | {"cartId": "c"}
+    assert service.call("sessions/update", "me", token=buyer.token, body=told).status == 200
+    corrected = service.call("sessions/update", buyer.id, token=service.service_token(), body={"amount": 3500})
+    assert corrected.json["amount"] == 3500
+
+
 def test_the_answer_to_a_service_lies_with_the_session_that_it_names(service: Service, buyer: Owner) -> None:
     """Where an erasure finds it."""
 

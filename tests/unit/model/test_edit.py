@@ -241,6 +241,19 @@ def test_of_two_transitions_from_the_same_status_one_is_decided_anew() -> None:
     assert stale.value.found["status"] == "completed"
 
 
+def test_an_order_that_is_changed_while_it_is_checked_out_is_decided_anew() -> None:
+    record = session()
+    begun = Change({("payment",): {"print": "p", "open": None}, ("amount",): 3_998})
+    for patch in ({"amount": 1}, {"currency": "VND"}, {"products": []}):
+        with pytest.raises(Stale):
+            written(record, begun, decide(record, patch, by_service=False))
+    paid = written(record, Change({("payment",): {"print": "p"}, ("amount",): 3_998}))
+    begun = Change({("payment",): {"print": "p", "open": "warranty"}})
+    with pytest.raises(Stale):
+        written(paid, begun, decide(paid, {"amount": 1}))
+    written(record, begun, decide(record, {"cartId": "c"}, by_service=False))
+
+
 # --- the whole ---------------------------------------------------------------------------------------
 
 

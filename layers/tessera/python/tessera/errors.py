@@ -244,7 +244,7 @@ class PaymentInProgress(Conflict):
 
 
 class OtherCheckout(Conflict):
-    """The session was checked out before, with other products, another amount or another means of payment."""
+    """The session was checked out before, with other products, another amount or currency, and that stays."""
 
     slug, title = "other-checkout", "The session was checked out otherwise"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tessera.errors import IllegalMove, Invalid, PaymentInProgress, ServiceOnly
+from tessera.errors import IllegalMove, Invalid, OtherCheckout, PaymentInProgress, ServiceOnly
 from tessera.model.bodies import SessionPatch
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis
@@ -21,15 +21,15 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
         Invalid: a step that the flow does not have, a customer link (see login), a status of null.
         IllegalMove, IllegalTransition: with `allowed`.
         PaymentInProgress: it would change what is being paid.
+        OtherCheckout: a browser would change what was checked out.
 
     """
     fields = patch.as_patch()
     _check_rights(fields, flow, by_service=by_service)
-    if "open" in record.payment and {"products", "amount", "currency"} & fields.keys():
-        raise PaymentInProgress
     current = record.attributes()
     return (
         deltas(current, _emptied(_within_link(fields, current)))
+        | _ordered(record, fields, current, by_service=by_service)
         | _moved(record, fields, flow)
         | _transition(record, fields)
         | touched(record, now)
@@ -46,6 +46,23 @@ def _check_rights(fields: dict[str, Any], flow: Flow | None, *, by_service: bool
         for name in (*SessionPatch.SERVICE_ONLY, *guarded):
             if name in fields:
                 raise ServiceOnly(pointer=f"/{name}")
+
+
+def _ordered(record: Record, fields: dict[str, Any], current: dict[str, Any], *, by_service: bool) -> Change:
+    """What is checked out stays: a shopper who could change its currency could name the price of each offer.
+
+    A patch that was decided before a checkout began, and comes after it, is decided anew.
+    """
+    ordered = {"products", "amount", "currency"} & fields.keys()
+    if not ordered:
+        return Change()
+    if "open" in record.payment:
+        raise PaymentInProgress
+    if record.payment and not by_service and any(fields[name] != current.get(name) for name in ordered):
+        raise OtherCheckout(f"It is {record.session.status}, and what was ordered stays")
+    if record.payment:
+        return Change(clauses=(Clause(("payment",), "is", dict(record.payment)),))
+    return Change(clauses=(Clause(("payment",), "absent"),))
 
 
 def _within_link(fields: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
