@@ -26,11 +26,11 @@ from bench.harness import Outcome, Target, p50, p99
 from bench.metering import Meter
 from bench.sessions import checkout, event_of, form, store
 from local.paths import FUNCTIONS
+from tessera.container import on_lambda
 from tessera.model.changes import Change
 from tessera.model.clock import system_clock
 from tessera.model.record import Record
 from tessera.tokens.keyring import new_ring
-from tessera.wiring import on_lambda
 from tests.support.tables import new_table
 
 SAMPLES = 300

@@ -5,7 +5,8 @@ from typing import Annotated
 from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.activity import CartActions, GivenActions, SetCart, acted, cart_named
 from tessera.model.clock import Millis
 from tessera.model.record import Record
@@ -19,9 +20,7 @@ app = Api("activity.cart", raises=(SessionNotFound, SessionExpired, Precondition
 
 
 @app.put("/sessions/<sessionId>/cart", summary="Name the cart", tags=["activity"], operation_id="setCart")
-def set_cart(
-    session_id: SessionId, wanted: Annotated[SetCart, Body()], exchange: ExchangeDep
-) -> Response[Session]:
+def set_cart(session_id: SessionId, wanted: Annotated[SetCart, Body()], exchange: Exchange) -> Response[Session]:
     """Set the cart of a session. One that is new to it is recorded as `cart_initialized`."""
     graph = exchange.graph
 
@@ -40,7 +39,7 @@ def set_cart(
     operation_id="recordCartActions",
 )
 def record_actions(
-    session_id: SessionId, given: Annotated[GivenActions, Body()], exchange: ExchangeDep
+    session_id: SessionId, given: Annotated[GivenActions, Body()], exchange: Exchange
 ) -> Response[CartActions]:
     """Record what happened in the cart of a session: all of it or nothing."""
     graph, recorded = exchange.graph, CartActions(actions=[])

@@ -5,7 +5,6 @@ from typing import Annotated
 from tessera.errors import SessionExpired
 from tessera.http.answers import JSON
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
 from tessera.http.exchange import Exchange
 from tessera.model.caller import ME, Scope
 from tessera.model.pixels import Accepted, Events, kept
@@ -20,7 +19,7 @@ app = Api("activity.collect", raises=(SessionExpired,))
 
 
 @app.post("/events", status_code=202, summary="Collect events", tags=["activity"], operation_id="collectEvents")
-def collect(batch: Annotated[Events, Body()], exchange: ExchangeDep) -> Response[Accepted]:
+def collect(batch: Annotated[Events, Body()], exchange: Exchange) -> Response[Accepted]:
     """Take events for analysis, all of them or none. What of them is personal is not kept."""
     graph, record, sender = exchange.graph, _session(exchange), exchange.caller.name
     pseudonym = graph.telemetry.pseudonym

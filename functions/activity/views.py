@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.activity import GivenViews, Views, viewed
 from tessera.model.clock import Millis
 from tessera.model.record import Record
@@ -20,7 +21,7 @@ app = Api("activity.views", raises=(SessionNotFound, SessionExpired, Preconditio
 
 @app.post("/sessions/<sessionId>/views", summary="Record views", tags=["activity"], operation_id="recordViews")
 def record_views(
-    session_id: SessionId, given: Annotated[GivenViews, Body()], exchange: ExchangeDep
+    session_id: SessionId, given: Annotated[GivenViews, Body()], exchange: Exchange
 ) -> Response[Views]:
     """Record views in the order in which they happened; return the last ten, newest first, each product once."""
     graph, seen = exchange.graph, [view.as_json() for view in given.views]

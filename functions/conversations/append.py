@@ -5,7 +5,8 @@ from typing import Annotated
 from tessera.errors import Contended, ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.body import LARGE_BYTES
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.messages import Append, Appended, Message
 from tessera.telemetry import MESSAGES
 
@@ -26,7 +27,7 @@ app = Api(
     tags=["conversations"],
     operation_id="appendMessages",
 )
-def append(session_id: SessionId, wanted: Annotated[Append, Body()], exchange: ExchangeDep) -> Response[Appended]:
+def append(session_id: SessionId, wanted: Annotated[Append, Body()], exchange: Exchange) -> Response[Appended]:
     """Append 1 to 100 messages. A messageId that the session knows already is not appended again, in any batch.
 
     Numbers are dense within a conversation, from 1 on. Appending slides the session's idle timeout.

@@ -2,7 +2,8 @@
 
 from tessera.errors import PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 
 from aws_lambda_powertools.event_handler import Response
 
@@ -16,7 +17,7 @@ app = Api("conversations.clear", raises=(SessionNotFound, SessionExpired, Precon
     tags=["conversations"],
     operation_id="clearMessages",
 )
-def clear(session_id: SessionId, exchange: ExchangeDep) -> Response[None]:
+def clear(session_id: SessionId, exchange: Exchange) -> Response[None]:
     """End the conversation. It stays in the archive, and in the customer's memory; reads show the new one."""
     exchange.access.using(session_id, exchange.graph.conversations.clear)
     return Response(204)

@@ -2,7 +2,8 @@
 
 from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.messages import Message, Popped
 
 app = Api("conversations.pop", raises=(SessionNotFound, SessionExpired, PreconditionFailed, ContentTooLarge))
@@ -14,7 +15,7 @@ app = Api("conversations.pop", raises=(SessionNotFound, SessionExpired, Precondi
     tags=["conversations"],
     operation_id="popMessage",
 )
-def pop(session_id: SessionId, exchange: ExchangeDep) -> Popped:
+def pop(session_id: SessionId, exchange: Exchange) -> Popped:
     """Remove the newest message, archived or not, and return it. Its number is not given again."""
     graph = exchange.graph
     message = exchange.access.using(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tessera.errors import Invalid, SessionExpired, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.messages import MessagePage
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -21,7 +22,7 @@ After = Annotated[int | None, Query(ge=0, lt=10**10, description="Only those wit
 )
 def read(
     session_id: SessionId,
-    exchange: ExchangeDep,
+    exchange: Exchange,
     limit: Limit = 100,
     before: Before = None,
     after: After = None,

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tessera.errors import NotYours, SessionExpired
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, decoded
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import decoded
 from tessera.model.clock import SECOND
 from tessera.model.messages import Memory, Remembered
 
@@ -26,7 +27,7 @@ Words = Annotated[str | None, Query(min_length=1, max_length=1_000, description=
     tags=["conversations"],
     operation_id="recallMessages",
 )
-def recall(customer_id: CustomerId, exchange: ExchangeDep, limit: Limit = 50, query: Words = None) -> Memory:
+def recall(customer_id: CustomerId, exchange: Exchange, limit: Limit = 50, query: Words = None) -> Memory:
     """Return the newest messages of all the customer's conversations, or those that answer a query best.
 
     A session sees the memory of its own customer, a service that of any.

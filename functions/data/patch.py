@@ -13,7 +13,8 @@ from tessera.errors import (
 from tessera.http.api import Api
 from tessera.http.body import LARGE_BYTES
 from tessera.http.data import Bucket, TtlSeconds, answer
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.data import Held, Wanted, merged, patched
 from tessera.model.data_bucket import DataBucket
 from tessera.model.values import JsonObject
@@ -45,7 +46,7 @@ def patch(
     session_id: SessionId,
     bucket: Bucket,
     changes: Annotated[JsonObject, Body()],
-    exchange: ExchangeDep,
+    exchange: Exchange,
     *,
     base_version: BaseVersion = None,
     ttl_seconds: TtlSeconds = None,

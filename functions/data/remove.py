@@ -3,7 +3,8 @@
 from tessera.errors import BucketNotFound, Invalid, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
 from tessera.http.data import Bucket
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.data import Held, Wanted
 
 from aws_lambda_powertools.event_handler import Response
@@ -18,7 +19,7 @@ app = Api("data.remove", raises=(SessionNotFound, SessionExpired, BucketNotFound
     tags=["data"],
     operation_id="removeData",
 )
-def remove(session_id: SessionId, bucket: Bucket, exchange: ExchangeDep) -> Response[None]:
+def remove(session_id: SessionId, bucket: Bucket, exchange: Exchange) -> Response[None]:
     """Remove a bucket. One that is made later under its name goes on with its versions."""
 
     def decide(held: Held | None) -> Wanted:

@@ -6,7 +6,8 @@ from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, 
 from tessera.http.api import Api
 from tessera.http.body import LARGE_BYTES
 from tessera.http.data import Bucket, TtlSeconds, answer
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.data import Held, Wanted
 from tessera.model.data_bucket import DataBucket
 from tessera.model.values import JsonObject
@@ -26,7 +27,7 @@ def save(
     session_id: SessionId,
     bucket: Bucket,
     data: Annotated[JsonObject, Body()],
-    exchange: ExchangeDep,
+    exchange: Exchange,
     ttl_seconds: TtlSeconds = None,
 ) -> Response[DataBucket]:
     """Put the object in the place of the one that is there. With `If-None-Match: *` only where there is none."""

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tessera.errors import ExperimentNotFound, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.clock import Millis
 from tessera.model.experiments import Assignment, assigned, declared_as, exposed
 from tessera.model.life import touched
@@ -24,7 +25,7 @@ Key = Annotated[str, Path(alias="experiment", description="Which experiment, suc
     tags=["experiments"],
     operation_id="assignVariation",
 )
-def assign(session_id: SessionId, key: Key, exchange: ExchangeDep) -> Assignment:
+def assign(session_id: SessionId, key: Key, exchange: Exchange) -> Assignment:
     """Return the variation to show, the same at each call. Call it where it is shown: the first call counts."""
     graph, found = exchange.graph, Assignment(experiment=key, variation=None)
     experiment = declared_as(key, graph.experiments)

@@ -15,7 +15,8 @@ from tessera.errors import (
 )
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.clock import Millis
 from tessera.model.flows import Advance, FinishFlow, advanced, draft_of, finished
 from tessera.model.record import Record
@@ -42,7 +43,7 @@ app = Api(
 
 
 @app.post("/sessions/<sessionId>/advance", summary="Move a step", tags=["flows"], operation_id="advanceSession")
-def advance(session_id: SessionId, wanted: Annotated[Advance, Body()], exchange: ExchangeDep) -> Response[Session]:
+def advance(session_id: SessionId, wanted: Annotated[Advance, Body()], exchange: Exchange) -> Response[Session]:
     """Move to a step of the flow. A session that is there already stays as it is."""
     graph, by_service = exchange.graph, exchange.caller.is_service
 
@@ -65,7 +66,7 @@ def advance(session_id: SessionId, wanted: Annotated[Advance, Body()], exchange:
 
 @app.post("/sessions/<sessionId>/finish", summary="Finish a flow", tags=["flows"], operation_id="finishSession")
 def finish(
-    session_id: SessionId, exchange: ExchangeDep, wanted: Annotated[FinishFlow | None, Body()] = None
+    session_id: SessionId, exchange: Exchange, wanted: Annotated[FinishFlow | None, Body()] = None
 ) -> Response[Session]:
     """Turn the draft into the result, a bucket of its own, and clear it: both or neither.
 

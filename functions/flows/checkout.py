@@ -18,7 +18,7 @@ from tessera.errors import (
 )
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.http.named import session_of_body
 from tessera.model.clock import Millis
 from tessera.model.payments import Begun, ProcessCheckout, checkout_begun
@@ -49,7 +49,7 @@ app = Api(
 
 
 @app.post("/checkout/process", summary="Pay an order", tags=["flows"], operation_id="processCheckout")
-def process(wanted: Annotated[ProcessCheckout, Body()], exchange: ExchangeDep) -> Response[Session]:
+def process(wanted: Annotated[ProcessCheckout, Body()], exchange: Exchange) -> Response[Session]:
     """Charge an order once; a second tap and a repetition get the session as it is.
 
     The session becomes processing, then completed or failed. Where the provider does not answer it stays

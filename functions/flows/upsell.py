@@ -18,7 +18,7 @@ from tessera.errors import (
 )
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.http.named import session_of_body
 from tessera.model.clock import Millis
 from tessera.model.payments import Begun, ProcessUpsell, upsell_decided
@@ -49,7 +49,7 @@ app = Api(
 
 
 @app.post("/upsell/process", summary="Decide on an offer", tags=["flows"], operation_id="processUpsell")
-def process(wanted: Annotated[ProcessUpsell, Body()], exchange: ExchangeDep) -> Response[Session]:
+def process(wanted: Annotated[ProcessUpsell, Body()], exchange: Exchange) -> Response[Session]:
     """Decide on an offer and go on to the next step; a second tap and a repetition get the session as it is.
 
     An accepted offer is charged to the session's vault, at the price that a service has set. Where that charge is

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from tessera.errors import InsightNotFound, QueryFailed, ScopeMissing
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.insights.insights import Insight, span
 from tessera.model.caller import Scope
 
@@ -25,7 +25,7 @@ To = Annotated[
 
 
 @app.get("/insights/<name>", summary="Read an insight", tags=["insights"], operation_id="getInsight")
-def query(name: Name, exchange: ExchangeDep, first: From = None, to: To = None) -> Insight:
+def query(name: Name, exchange: Exchange, first: From = None, to: To = None) -> Insight:
     """Return what became of messages and facts on these days. It is a query over files: it takes seconds."""
     exchange.caller.require(Scope.SESSIONS_READ)
     return exchange.graph.insights.get(name, *span(first, to, exchange.graph.clock()))

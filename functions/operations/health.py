@@ -5,7 +5,7 @@ from typing import Any
 
 from tessera.errors import Misconfigured, Problem, Unhealthy
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.model.clock import MINUTE_SECONDS, SECOND, Millis
 from tessera.wiring import Graph
 
@@ -16,7 +16,7 @@ OVERDUE = 20 * MINUTE_SECONDS
 
 
 @app.get("/health", summary="Health", tags=["operations"], operation_id="getHealth")
-def health(exchange: ExchangeDep) -> dict[str, Any]:
+def health(exchange: Exchange) -> dict[str, Any]:
     """Return `{status: "ok", checks}`; 503 with the same checks when one of them fails."""
     graph = exchange.graph
     checks = {"keys": _works(lambda: _check_keys(graph)), **_table_and_cleanup(graph)}

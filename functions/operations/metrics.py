@@ -2,7 +2,7 @@
 
 from tessera.errors import ScopeMissing
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.model.caller import Scope
 
 from aws_lambda_powertools.event_handler import Response
@@ -19,7 +19,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
     operation_id="getMetrics",
     responses={200: {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(exchange: ExchangeDep) -> Response[str]:
+def metrics(exchange: Exchange) -> Response[str]:
     """Return every counter since the beginning. They lag by the flush interval of the containers."""
     exchange.caller.require(Scope.ADMIN)
     lines: list[str] = []

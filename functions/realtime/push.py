@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from tessera.errors import NotFound, SessionExpired, SessionNotFound
 from tessera.http.answers import JSON
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId, decoded
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId, decoded
 from tessera.model.caller import Scope
 from tessera.model.clock import Millis
 from tessera.model.push import PushSubscription, PushSubscriptions, Registered, check_host, noted
@@ -23,7 +24,7 @@ SubscriptionId = Annotated[str, decoded, Path(alias="subscriptionId", descriptio
 
 
 @app.get(PATH, summary="What a page needs for Web Push", tags=["realtime"], operation_id="getPushSubscriptions")
-def get(session_id: SessionId, exchange: ExchangeDep) -> Response[PushSubscriptions]:
+def get(session_id: SessionId, exchange: Exchange) -> Response[PushSubscriptions]:
     """Return the public key of this service (the applicationServerKey of a page) and what is registered."""
     pushes, record = exchange.graph.pushes, exchange.access.get(session_id)
     found = PushSubscriptions(public_key=pushes.vapid.public, subscriptions=pushes.of(record.id))
@@ -34,7 +35,7 @@ def get(session_id: SessionId, exchange: ExchangeDep) -> Response[PushSubscripti
     PATH, status_code=201, summary="Register a browser", tags=["realtime"], operation_id="createPushSubscription"
 )
 def post(
-    session_id: SessionId, wanted: Annotated[PushSubscription, Body()], exchange: ExchangeDep
+    session_id: SessionId, wanted: Annotated[PushSubscription, Body()], exchange: Exchange
 ) -> Response[Registered]:
     """Register a browser, by its PushSubscription as JSON. The same one again replaces what it was."""
     graph = exchange.graph
@@ -57,7 +58,7 @@ def post(
     tags=["realtime"],
     operation_id="deletePushSubscription",
 )
-def delete(session_id: SessionId, subscription_id: SubscriptionId, exchange: ExchangeDep) -> Response[None]:
+def delete(session_id: SessionId, subscription_id: SubscriptionId, exchange: Exchange) -> Response[None]:
     """Forget a browser."""
     target = exchange.access.target(session_id, Scope.SESSIONS_WRITE)
     if not exchange.graph.pushes.remove(exchange.access.get(target).id, subscription_id):

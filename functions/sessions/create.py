@@ -6,7 +6,7 @@ from tessera.errors import ContentTooLarge, ScopeMissing, ServiceOnly, SessionEx
 from tessera.http import credentials
 from tessera.http.api import Api
 from tessera.http.body import LARGE_BYTES
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.http.limits import creations
 from tessera.model.bodies import CreateSession
 from tessera.model.caller import Scope
@@ -34,7 +34,7 @@ app = Api(
     "/sessions", status_code=201, summary="Create a session", tags=["sessions"], operation_id="createSession"
 )
 def create(
-    exchange: ExchangeDep, wanted: Annotated[CreateSession | None, Body()] = None
+    exchange: Exchange, wanted: Annotated[CreateSession | None, Body()] = None
 ) -> Response[SessionWithTokens]:
     """Make a session. Ids are made here; a service token may name the customer."""
     graph, caller, wanted = exchange.graph, exchange.caller, wanted or CreateSession()

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tessera.errors import PreconditionFailed, SessionNotFound
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.tokens.cookie import cleared
 
 from aws_lambda_powertools.event_handler import Response
@@ -24,7 +25,7 @@ Purge = Annotated[bool, Query(description="Archived conversations go too, not on
 )
 def delete(
     session_id: SessionId,
-    exchange: ExchangeDep,
+    exchange: Exchange,
     purge: Purge = False,
 ) -> Response[None]:
     """Delete every hot item, token and alias of a session, expired or not.

@@ -5,7 +5,8 @@ from typing import Annotated
 from tessera.errors import PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.bodies import Extend
 from tessera.model.life import extended
 from tessera.model.session import Session
@@ -20,7 +21,7 @@ app = Api("sessions.extend", raises=(SessionNotFound, SessionExpired, Preconditi
     "/sessions/<sessionId>/extend", summary="Extend a session", tags=["sessions"], operation_id="extendSession"
 )
 def extend(
-    session_id: SessionId, exchange: ExchangeDep, wanted: Annotated[Extend | None, Body()] = None
+    session_id: SessionId, exchange: Exchange, wanted: Annotated[Extend | None, Body()] = None
 ) -> Response[Session]:
     """Set the expiry to now + seconds (default: the idle timeout). A later slide never shortens it."""
     seconds = wanted.seconds if wanted else None

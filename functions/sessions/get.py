@@ -7,7 +7,8 @@ from tessera.errors import ContentTooLarge, SessionExpired, SessionNotFound
 from tessera.http.access import etag
 from tessera.http.answers import JSON
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.parts import SessionWithParts
 from tessera.model.record import Record
 from tessera.wiring import Graph
@@ -29,7 +30,7 @@ Include = Annotated[list[Part] | None, Query(description="Parts to add, separate
 
 
 @app.get("/sessions/<sessionId>", summary="Read a session", tags=["sessions"], operation_id="getSession")
-def get(session_id: SessionId, exchange: ExchangeDep, include: Include = None) -> Response[SessionWithParts]:
+def get(session_id: SessionId, exchange: Exchange, include: Include = None) -> Response[SessionWithParts]:
     """Return a live session. Reading is not activity: it slides nothing."""
     graph = exchange.graph
     record = exchange.access.get(session_id, degradable=not include)  # the parts come from the table, and so this

@@ -6,7 +6,7 @@ from tessera.errors import Invalid, NotYours, SessionExpired
 from tessera.http import cursors
 from tessera.http.access import Access
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.model.caller import ME, Scope
 from tessera.model.session import SessionPage
 
@@ -24,7 +24,7 @@ Cursor = Annotated[str | None, Query(max_length=200, description="From the page 
 
 @app.get("/sessions", summary="List a customer's sessions", tags=["sessions"], operation_id="listSessions")
 def list_sessions(
-    exchange: ExchangeDep, customer_id: CustomerId = None, limit: Limit = 50, cursor: Cursor = None
+    exchange: Exchange, customer_id: CustomerId = None, limit: Limit = 50, cursor: Cursor = None
 ) -> SessionPage:
     """Return a page. A session sees those of its own customer, a service those of any."""
     access = exchange.access

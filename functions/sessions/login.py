@@ -5,7 +5,8 @@ from typing import Annotated
 from tessera.errors import LinkedToAnother, PreconditionFailed, ScopeMissing, SessionExpired, SessionNotFound
 from tessera.http import credentials
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.bodies import Login
 from tessera.model.caller import Scope
 from tessera.model.clock import Millis
@@ -31,9 +32,7 @@ app = Api(
     tags=["sessions"],
     operation_id="loginSession",
 )
-def login(
-    session_id: SessionId, who: Annotated[Login, Body()], exchange: ExchangeDep
-) -> Response[SessionWithTokens]:
+def login(session_id: SessionId, who: Annotated[Login, Body()], exchange: Exchange) -> Response[SessionWithTokens]:
     """Link it under new credentials: every older token and cookie of the session dies."""
     access, graph = exchange.access, exchange.graph
     access.caller.require(Scope.SESSIONS_WRITE)

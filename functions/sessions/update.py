@@ -15,7 +15,8 @@ from tessera.errors import (
 )
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
+from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.bodies import SessionPatch
 from tessera.model.clock import Millis
 from tessera.model.edit import edited
@@ -47,9 +48,7 @@ app = Api(
 @app.patch(  # pyright: ignore[reportUnknownMemberType] - half typed, other than its siblings
     "/sessions/<sessionId>", summary="Change a session", tags=["sessions"], operation_id="updateSession"
 )
-def update(
-    session_id: SessionId, patch: Annotated[SessionPatch, Body()], exchange: ExchangeDep
-) -> Response[Session]:
+def update(session_id: SessionId, patch: Annotated[SessionPatch, Body()], exchange: Exchange) -> Response[Session]:
     """Apply a merge patch (RFC 7396): null removes. Writers of different fields lose nothing of each other."""
     access, graph, completes = exchange.access, exchange.graph, False
 

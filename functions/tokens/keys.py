@@ -4,7 +4,7 @@ from typing import Any
 
 from tessera.clients import KEYS_MAX_AGE
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
+from tessera.http.exchange import Exchange
 from tessera.model.clock import SECOND
 from tessera.tokens.keyring import PUBLISHED_BEFORE_USE
 
@@ -17,7 +17,7 @@ app = Api("tokens.keys", public=True, needs_keys=True)
 
 
 @app.get("/.well-known/jwks.json", summary="Public keys (JWKS)", tags=["tokens"], operation_id="getKeys")
-def keys(exchange: ExchangeDep) -> Response[dict[str, Any]]:
+def keys(exchange: Exchange) -> Response[dict[str, Any]]:
     """Return the JSON Web Key Set (RFC 7517). New keys are here an hour before they sign, so it may be cached."""
     cached = {"Cache-Control": f"public, max-age={CACHEABLE}"}
     return Response(200, "application/json", exchange.graph.keys.ring().jwks(), cached)

@@ -13,7 +13,6 @@ from tessera.errors import (
 )
 from tessera.http import answers, credentials, origins
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
 from tessera.http.exchange import Exchange, Holder
 from tessera.model.changes import Change
 from tessera.model.credentials import Presented, rotated
@@ -46,7 +45,7 @@ app = Api(
 
 
 @app.post("/tokens/refresh", summary="Renew the tokens", tags=["tokens"], operation_id="refreshTokens")
-def refresh(exchange: ExchangeDep, wanted: Annotated[RefreshRequest | None, Body()] = None) -> Response[Tokens]:
+def refresh(exchange: Exchange, wanted: Annotated[RefreshRequest | None, Body()] = None) -> Response[Tokens]:
     """Rotate the refresh token. Within 30 s the same token gets the same successor; later use revokes all."""
     record, successor = _rotate(exchange, _presented(exchange, wanted))
     cookies = [] if wanted and wanted.refresh_token else credentials.cookies(exchange, record, successor)

@@ -6,7 +6,6 @@ from typing import Annotated
 from tessera.errors import SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep
 from tessera.http.exchange import Exchange
 from tessera.model.caller import ME
 from tessera.model.changes import Change
@@ -24,7 +23,7 @@ _PAGE = 100
 
 
 @app.post("/tokens/revoke", summary="Revoke tokens", tags=["tokens"], operation_id="revokeTokens")
-def revoke(wanted: Annotated[RevokeRequest, Body()], exchange: ExchangeDep) -> Response[Revoked]:
+def revoke(wanted: Annotated[RevokeRequest, Body()], exchange: Exchange) -> Response[Revoked]:
     """Kill every token and cookie of the sessions in scope, at once."""
     own = exchange.access.find(ME)
     revoked_others = _revoke_others(exchange, own) if wanted.scope != "this" else 0

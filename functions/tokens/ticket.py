@@ -3,8 +3,8 @@
 from tessera.errors import NotYours, ServiceOnly, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
-from tessera.http.depends import ExchangeDep, SessionId
 from tessera.http.exchange import Exchange
+from tessera.http.parameters import SessionId
 from tessera.model.caller import Caller
 from tessera.tokens.models import SocketTicket
 
@@ -19,7 +19,7 @@ app = Api("tokens.ticket", replays=False, raises=(SessionNotFound, SessionExpire
     tags=["realtime"],
     operation_id="createSocketTicket",
 )
-def of_session(session_id: SessionId, exchange: ExchangeDep) -> Response[SocketTicket]:
+def of_session(session_id: SessionId, exchange: Exchange) -> Response[SocketTicket]:
     """Return a ticket that opens one connection of this session within 60 seconds. Each call makes a new one."""
     record = exchange.access.get(session_id)
     if exchange.caller.is_service:
@@ -33,7 +33,7 @@ def of_session(session_id: SessionId, exchange: ExchangeDep) -> Response[SocketT
     tags=["realtime"],
     operation_id="createServiceTicket",
 )
-def of_service(exchange: ExchangeDep) -> Response[SocketTicket]:
+def of_service(exchange: Exchange) -> Response[SocketTicket]:
     """Return a ticket for a connection with the scopes of this service token."""
     if not exchange.caller.is_service:
         raise ServiceOnly("A session has POST /sessions/{id}/socket-ticket")

@@ -9,13 +9,13 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from local.paths import OUR_LAYER
+from tessera.container import OPEN_SECONDS, OUTAGES, own_breaker
 from tessera.errors import CircuitOpen, Stale, TesseraError, Throttled, Unavailable
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.guard import Guard
 from tessera.stores.s3 import S3Bucket
 from tessera.stores.table import Key
 from tessera.stores.tiers import L2, L3, Tiers
-from tessera.wiring import OPEN_SECONDS, OUTAGES, own_breaker
 from tests.support.fakes import FakeClock
 
 KEY = Key("SESSION#a", "CORE")
@@ -125,7 +125,7 @@ def test_two_stores_fail_each_by_itself(clock: FakeClock) -> None:
 def test_a_container_that_saw_no_outage_has_not_loaded_the_breaker() -> None:
     """It would cost every cold start: Powertools' brings boto3 along."""
     program = (
-        "import sys, tessera.wiring, tessera.stores.dynamodb, tessera.stores.s3;"
+        "import sys, tessera.container, tessera.stores.dynamodb, tessera.stores.s3;"
         "print({'boto3', 'aws_lambda_powertools.utilities.circuit_breaker'} & {*sys.modules})"
     )
     ran = subprocess.run(

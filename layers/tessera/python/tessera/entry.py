@@ -4,7 +4,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from tessera.wiring import Container, Graph
+from tessera.container import Container
+from tessera.wiring import Graph
 
 type Remaining = Callable[[], int]
 """How many milliseconds are left before Lambda's time limit."""

@@ -1,8 +1,5 @@
-"""The object graph of a Lambda container, built once. Tests build their own from fakes."""
+"""The object graph: what handlers need. `container` builds one on Lambda; tests build their own from fakes."""
 
-import gc
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +7,7 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tessera.clients import Buckets, Secret, client_of
+from tessera.clients import client_of
 from tessera.errors import Misconfigured, NoPaymentProvider
 from tessera.model.clock import Clock, system_clock
 from tessera.model.kinds import Flow, Kind, kinds
@@ -20,7 +17,6 @@ from tessera.stores.bucket import Bucket
 from tessera.stores.cache import CachedSessions
 from tessera.stores.counters import Counters
 from tessera.stores.expiry import Expiry
-from tessera.stores.guard import Guard
 from tessera.stores.session_store import SessionStore
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Table
@@ -62,9 +58,6 @@ if TYPE_CHECKING:
     from tessera.tokens.keyring import Keys
     from tessera.tokens.sealed import Seal
 
-OUTAGES, OPEN_SECONDS = 2, 5
-"""How many failures of a store in a row open its circuit, beside the one that loads the breaker; for how long."""
-
 ATHENA_SECONDS = 5
 """How long a call to Athena may take, which plans a query before it answers."""
 
@@ -77,13 +70,14 @@ def _no_table(name: str) -> Table:
     raise Misconfigured(f"nothing here opens the table {name}")
 
 
-def _no_webhook(_fresh: bool) -> str:
+def no_webhook(_fresh: bool) -> str:
+    """Return what the secret of a webhook holds before there is one."""
     return "{}"
 
 
 @dataclass
 class Graph:
-    """Everything that handlers need. What only some of them need is built when first asked for."""
+    """What handlers get at everything by. What only some of them need is built when first asked for."""
 
     settings: Settings
     table: Table
@@ -93,7 +87,7 @@ class Graph:
     client: Any = None
     open_bucket: Callable[[str], Bucket] = _no_bucket
     open_table: Callable[[str], Table] = _no_table
-    fetch_webhook: Callable[[bool], str] = _no_webhook
+    fetch_webhook: Callable[[bool], str] = no_webhook
     sleep: Callable[[float], None] = time.sleep
     fetch_push_keys: Callable[[], str] = str
     push_service: "PushService | None" = None
@@ -468,68 +462,3 @@ class Graph:
         from tessera.tokens.sealed import Seal  # noqa: PLC0415 - same
 
         return Seal(self.keys, purpose, self.clock)
-
-
-class Container:
-    """The one graph of a Lambda container.
-
-    Importing a handler builds nothing, except where the Lambda runtime imports it: that is INIT, where CPU is not
-    throttled and SnapStart takes its picture.
-    """
-
-    def __init__(self, *, needs_keys: bool) -> None:
-        self._needs_keys = needs_keys
-        self._graph: Graph | None = None
-        if "awslambdaric" in sys.modules:
-            self.wire(on_lambda())
-            gc.freeze()  # what INIT made stays: no later collection looks through it again
-            gc.enable()
-
-    def wire(self, graph: Graph) -> Graph:
-        """Take a graph; refuse it if keys are needed and there are none."""
-        _ = graph.kinds  # wrong KINDS stop the function here, not the first session of that kind
-        if graph.settings.experiments:
-            _ = graph.experiments  # same
-        if self._needs_keys:
-            graph.keys.ring()
-        self._graph = graph
-        return graph
-
-    def graph(self) -> Graph:
-        """Return the graph, which is built now if it was not yet."""
-        return self._graph or self.wire(on_lambda())
-
-
-def on_lambda() -> Graph:
-    """Build the graph from the environment and real clients."""
-    from tessera.stores.dynamodb import DynamoTable  # noqa: PLC0415 - tests build graphs without botocore
-
-    settings = Settings.of(os.environ)
-    tiers = Tiers()
-    client = client_of("dynamodb", settings.store_timeout_seconds)
-    webhook = settings.bitrix_webhook_secret
-
-    def guard(name: str) -> Guard:
-        return Guard(lambda: own_breaker(name, graph.clock, graph.telemetry.circuit_changed))
-
-    table_guard = guard("dynamodb")  # all tables are one service
-    graph = Graph(
-        settings=settings,
-        table=DynamoTable(client, settings.table_name, tiers, guard=table_guard),
-        tiers=tiers,
-        fetch_keys=Secret(settings.keys_secret, settings.store_timeout_seconds).fetch,
-        client=client,
-        open_bucket=Buckets(tiers, settings.store_timeout_seconds, guard("s3")).bucket,
-        open_table=lambda name: DynamoTable(client, name, tiers, guard=table_guard),
-        fetch_push_keys=lambda: Secret(settings.push_keys_secret, settings.store_timeout_seconds).fetch(False),
-        fetch_webhook=Secret(webhook, settings.store_timeout_seconds).fetch if webhook else _no_webhook,
-    )
-    return graph
-
-
-def own_breaker(name: str, clock: Clock, changed: Callable[[str, str], None]) -> "Breaker":
-    """Return a breaker for a store, which opens for seconds only and tells no other container."""
-    from tessera.stores.breaker import Breaker, Circuits, Policy  # noqa: PLC0415 - loaded by the first outage
-    from tessera.stores.memory import MemoryTable  # noqa: PLC0415 - same
-
-    return Breaker(name, Policy(OUTAGES, OPEN_SECONDS), Circuits(MemoryTable(), clock), changed)

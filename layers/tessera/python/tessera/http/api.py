@@ -3,29 +3,34 @@
 app = Api("sessions.get", raises=(SessionNotFound, SessionExpired))
 
 @app.get("/sessions/<sessionId>")
-def get(session_id: SessionId, exchange: ExchangeDep) -> Response[Session]: ...
+def get(session_id: SessionId, exchange: Exchange) -> Response[Session]: ...
 
 handler = app
 """
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from inspect import signature
+from typing import Any, override
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.shared.json_encoder import Encoder
 
+from tessera.container import Container
 from tessera.errors import InternalError, NotFound, Problem
 from tessera.http import body, problems
 from tessera.http.exchange import Answer, Event, Exchange, Holder
 from tessera.http.limits import Limit, RateLimiter, requests
 from tessera.settings import Settings
-from tessera.wiring import Container, Graph
+from tessera.wiring import Graph
 
 _JSON = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, cls=Encoder)
 """Answers are UTF-8: escaped, most languages would take three times the room."""
+
+_EXCHANGE = "exchange"
+"""The parameter that an operation is given."""
 
 
 class Api(APIGatewayHttpResolver):
@@ -62,11 +67,41 @@ class Api(APIGatewayHttpResolver):
         self._limit, self._max_bytes, self._holder = limit, max_bytes, holder
         self.replays = replays
         self._limiter: RateLimiter | None = None
+        self._exchange: Exchange | None = None
         self.exception_handler(Problem)(_answered)
         self.exception_handler(RequestValidationError)(self._invalid)
         self.exception_handler(Exception)(self._failed)
         self.not_found(_unknown_route)  # pyright: ignore[reportUnknownMemberType] - untyped there
         self.container = Container(needs_keys=needs_keys)
+
+    @override
+    def route(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """Register an operation. What it has as `exchange` is the request in full, with what its caller may reach.
+
+        It is given here and not by Powertools' Depends, which reads the type hints anew for every request.
+        """
+        register: Callable[[Any], Any] = super().route(*args, **kwargs)
+
+        def registered[**P, T](operation: Callable[P, T]) -> Callable[P, T]:
+            register(self._given(operation))
+            return operation
+
+        return registered
+
+    def _given(self, operation: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the operation as the resolver is to see it, which fills in the other parameters alone."""
+        asked = signature(operation)
+        if _EXCHANGE not in asked.parameters:
+            return operation
+
+        @wraps(operation)
+        def given(**arguments: Any) -> Any:
+            return operation(exchange=self._exchange, **arguments)
+
+        others = [parameter for name, parameter in asked.parameters.items() if name != _EXCHANGE]
+        given.__dict__["__signature__"] = asked.replace(parameters=others)
+        given.__annotations__ = {name: of for name, of in operation.__annotations__.items() if name != _EXCHANGE}
+        return given
 
     def __call__(self, event: Event, context: Any) -> Answer:
         """Answer an HTTP event (payload 2.0)."""
@@ -76,7 +111,7 @@ class Api(APIGatewayHttpResolver):
         return exchange.run(self._respond, public=self.public, limiter=limiter, max_bytes=self._max_bytes)
 
     def _respond(self, exchange: Exchange) -> Answer:
-        self.append_context(exchange=exchange)  # pyright: ignore[reportUnknownMemberType] - untyped
+        self._exchange = exchange
         return self.resolve(exchange.event, exchange.context)
 
     def _new_limiter(self, graph: Graph) -> RateLimiter:

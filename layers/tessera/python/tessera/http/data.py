@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from tessera.errors import BucketNotFound
 from tessera.http.access import version_tag
 from tessera.http.answers import JSON
-from tessera.http.depends import decoded
+from tessera.http.parameters import decoded
 from tessera.model.bodies import BucketName
 from tessera.model.data import Held
 from tessera.model.data_bucket import DataBucket, shown

@@ -199,7 +199,7 @@ def _path(event: Event) -> str:
     """Return the path with its parameters encoded, also where the gateway has decoded them.
 
     As they are, a `#` or a quotation mark would match no route of the resolver's, and nobody could tell an encoded
-    percent sign from one that encodes. `depends.decoded` undoes it.
+    percent sign from one that encodes. `parameters.decoded` undoes it.
     """
     path: str = event["rawPath"]
     parameters: dict[str, str] = event.get("pathParameters") or {}
