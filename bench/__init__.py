@@ -7,12 +7,12 @@ BENCHMARKS = (
     "cleanup",
     "append",
     "compaction",
+    "buckets",
     "checkout",
     "faults",
+    "fanout",
     "client_size",
     "reconnect_storm",
     "recovery",
-    "buckets",
 )
-BENCHMARKS = ("warm_get", "cold_start", "restore", "cleanup", "append", "compaction", "fanout", "reconnect")
 """In the order in which `make bench` runs them."""

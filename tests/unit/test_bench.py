@@ -1,6 +1,7 @@
 """The benchmarks can be run, and what they found is on record. Nothing here measures a time."""
 
 import json
+import re
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,16 @@ import pytest
 
 from bench import BENCHMARKS
 from bench.harness import RESULTS, Outcome, Target
+from local.paths import ROOT
 
 MEMBERS = {"name", "command", "date", "machine", "figures", "target", "reached"}
+
+
+def test_make_bench_runs_every_benchmark_there_is_and_the_page_tells_of_each() -> None:
+    modules = {path.stem for path in RESULTS.parent.glob("*.py") if "\ndef run() -> Outcome:" in path.read_text()}
+    told = re.findall(r"`python -m bench (\w+)`", (ROOT / "docs" / "performance.md").read_text())
+    assert modules == {*BENCHMARKS} == {*told}
+    assert {path.stem for path in RESULTS.glob("*.json")} == modules
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
