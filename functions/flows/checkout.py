@@ -53,7 +53,7 @@ def process(wanted: Annotated[ProcessCheckout, Body()], exchange: Exchange) -> R
     """Charge an order once; a second tap and a repetition get the session as it is.
 
     The session becomes processing, then completed or failed. Where the provider does not answer it stays
-    processing, and comes to its end within minutes.
+    processing, and comes to its end within minutes. While it is known to be down nothing is begun: `circuit-open`.
     """
     graph, by_service = exchange.graph, exchange.caller.is_service
 

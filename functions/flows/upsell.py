@@ -54,7 +54,7 @@ def process(wanted: Annotated[ProcessUpsell, Body()], exchange: Exchange) -> Res
 
     An accepted offer is charged to the session's vault, at the price that a service has set. Where that charge is
     declined, the offer counts as declined; where the provider does not answer, the session stays at its step, and
-    goes on within minutes.
+    goes on within minutes. While it is known to be down nothing is begun: `circuit-open`.
     """
     graph = exchange.graph
 

@@ -194,6 +194,45 @@ def test_who_dies_while_trying_is_followed(
     assert not is_open(other, dependency)
 
 
+def test_who_is_admitted_may_call_and_who_is_not_may_not(
+    container: Callable[[], Breaker], dependency: Dependency, clock: FakeClock
+) -> None:
+    """While it is closed all are; then none is; then one, whose call decides; admission alone decides nothing."""
+    one, other = container(), container()
+    dependency.error = TimeoutError()
+    for _ in range(POLICY.failures):
+        one.admit()
+        with pytest.raises(TimeoutError):
+            one.call(dependency.ask, "?")
+    for _ in range(2):
+        with pytest.raises(CircuitOpen):
+            one.admit()
+    clock.forward(POLICY.seconds)
+    dependency.error = None
+    for _ in range(2):
+        one.admit()
+    with ThreadPoolExecutor(1) as elsewhere, pytest.raises(CircuitOpen):
+        elsewhere.submit(other.admit).result()
+    one.call(dependency.ask, "?")
+    clock.forward(FRESH_SECONDS)
+    other.admit()
+
+
+def test_who_is_admitted_and_never_calls_is_followed(
+    container: Callable[[], Breaker], dependency: Dependency, clock: FakeClock
+) -> None:
+    one, other = container(), container()
+    fail(one, dependency)
+    clock.forward(POLICY.seconds)
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(one.admit).result()
+    dependency.error = None
+    assert is_open(other, dependency)
+    clock.forward(POLICY.seconds)
+    other.admit()
+    assert not is_open(other, dependency)
+
+
 def test_the_state_is_swept_in_the_end(
     container: Callable[[], Breaker], dependency: Dependency, table: Table
 ) -> None:

@@ -164,11 +164,13 @@ ORDER = {"sessionId": "me", "products": [{"productId": "p-1"}], "amount": 3998, 
 OFFER = {"offerId": "warranty", "amount": 990}
 
 
-def paying(*, paid: bool = False) -> Callable[[Scene], Callable[[], Any]]:
-    """A checkout; `paid`: a second tap on it."""
+def paying(*, paid: bool = False, first: bool = False) -> Callable[[Scene], Callable[[], Any]]:
+    """A checkout; `paid`: a second tap on it; `first`: the container has seen no other for five seconds."""
 
     def prepared(scene: Scene) -> Callable[[], Any]:
         owner = buyer(scene, paid=paid)
+        if not first:
+            buyer(scene)
         return lambda: checked_out(scene, owner)
 
     return prepared
@@ -422,6 +424,7 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "advance a step": on_session("flows/advance", kind="form", body={"to": 2}),
     "finish a form, with its draft": finishing,
     "checkout": paying(),
+    "checkout, the first in five seconds of a container": paying(first=True),
     "checkout, a second tap": paying(paid=True),
     "accept an offer": deciding("accepted"),
     "decline an offer": deciding("declined"),

@@ -413,6 +413,37 @@ def test_a_provider_of_ones_own_is_named_by_its_factory(service: Service, buyer:
         assert read(service, other)["status"] == "pending"
 
 
+def test_while_the_provider_is_down_nothing_is_begun(
+    service: Service, buyer: Owner, clock: FakeClock, output: Any
+) -> None:
+    """Five customers wait for it; who comes then is told to come again, and reads that nothing has happened."""
+    down = service.another(PAYMENT_PROVIDER="tests.functions.acme:down")
+    for _ in range(5):
+        assert pay(down, service.create(kind="checkout")).json["status"] == "processing"
+    before = read(service, buyer)
+    output.lines()
+    for shop in (down, service):
+        answer = pay(shop, buyer)
+        assert (answer.problem, int(answer.headers["Retry-After"]) > 0) == ((503, "circuit-open"), True)
+        assert (read(service, buyer), steps(service, buyer.id)) == (before, [])
+    clock.forward(30)
+    assert pay(service, buyer).json["status"] == "completed"
+    told = [line for line in output.logs() if line["message"] == "circuit"]
+    assert [(line["circuit"], line["state"]) for line in told] == [
+        ("payments-charge", "HALF_OPEN"),
+        ("payments-charge", "CLOSED"),
+    ]
+
+
+def test_the_outage_of_a_provider_is_told(service: Service, output: Any) -> None:
+    down = service.another(PAYMENT_PROVIDER="tests.functions.acme:down")
+    for _ in range(5):
+        pay(down, service.create(kind="checkout"))
+    assert output.metrics()["CircuitsOpened"] == [1]
+    shown = service.call("operations/metrics", token=service.service_token()).text
+    assert 'tessera_circuits_opened_total{circuit="payments-charge"} 1' in shown
+
+
 def test_what_is_being_paid_is_not_changed(service: Service, buyer: Owner) -> None:
     pay(service, buyer, paymentToken="tok_timeout")
     for wanted in ({"amount": 1}, {"products": []}, {"currency": "USD"}):

@@ -24,6 +24,7 @@ from tessera.model.session import Session
 from tessera.model.ulids import Ulids
 from tessera.payments.payments import Look, Outcome, Payments
 from tessera.payments.sandbox import Sandbox
+from tessera.stores.breaker import Breaker, Circuits, Policy
 from tessera.stores.charges import FLAGGED, Charges
 from tessera.stores.counters import Counters
 from tessera.stores.keys import STEPS, partition
@@ -57,10 +58,12 @@ class Bank:
         self._sandbox = Sandbox(table, clock)
         self.asked: list[str] = []
         self.charged: dict[str, int] = {}
-        self.down = False
+        self.calls = 0
+        self.down = self.charging_down = False
 
     def charge(self, intent: Intent, means: Means) -> Charge:
-        if self.down:
+        self.calls += 1
+        if self.down or self.charging_down:
             raise Unavailable
         self.asked.append(intent.key)
         try:
@@ -72,6 +75,7 @@ class Bank:
         return charge
 
     def find(self, key: str) -> Charge | None:
+        self.calls += 1
         if self.down:
             raise Unavailable
         return self._sandbox.find(key)
@@ -95,15 +99,18 @@ class Till:
         self.bank = bank or Bank(table, clock)
         self.sessions = Sessions(table, clock, SHARDS)
         self.charges = Charges(table, SHARDS)
+        telemetry = Telemetry(Counters(table), clock, salt="salt", flush_seconds=10**6)
+        circuits = Circuits(table, clock)
         self.payments = Payments(
             self.sessions,
             self.charges,
             lambda: self.bank,
             lambda: Seal(self.secret.keys(clock), "payment", clock),
+            lambda name: Breaker(name, Policy(), circuits, telemetry.circuit_changed),
             flow_of=self.flow_of,
             clock=clock,
             new_ulid=Ulids(clock),
-            telemetry=Telemetry(Counters(table), clock, salt="salt", flush_seconds=10**6),
+            telemetry=telemetry,
             outboxed=Outbox(table, on=True).completed,
         )
 

@@ -8,7 +8,8 @@ from local.bitrix24 import Portal, running
 from tessera.model.caller import Caller
 from tessera.model.changes import Change
 from tessera.model.life import extended
-from tessera.stores.keys import COMPACTION, HEAD, conversations, core_key
+from tessera.payments.payments import CHARGE
+from tessera.stores.keys import COMPACTION, HEAD, circuit_key, conversations, core_key
 from tessera.stores.table import Item, Key, Table
 from tests.support.fakes import FailingStore, InterruptedStore
 from tests.template.reading import Json
@@ -194,8 +195,15 @@ def _pay(world: World, made: Made, by: str = "tok_success") -> Json:
     return world.call("flows/checkout", SERVICE, order)
 
 
+def _was_down(world: World) -> None:
+    """The provider was down for a while: whoever comes next finds out whether it still is, and tells all."""
+    opened = {("state",): "OPEN", ("failures",): 5, ("openedAt",): world.now // 1000 - 60, ("leaseUntil",): 0}
+    world.table.update(circuit_key(CHARGE), Change(opened))
+
+
 def _checkout(world: World) -> None:
-    """The second session is deleted while the provider is asked."""
+    """The second session is deleted while the provider is asked, which was down before."""
+    _was_down(world)
     assert _pay(world, world.create(kind="checkout"))["status"] == "completed"
     made, table = world.create(kind="checkout"), world.table
     world.table = _OnceCharged(table, lambda: world.sessions.delete(made.id))
@@ -208,6 +216,7 @@ def _upsell(world: World) -> None:
     for end in (lambda _: None, lambda made: world.sessions.delete(made.id)):
         made = world.create(kind="checkout")
         _pay(world, made)
+        _was_down(world)
         offers = Change({("upsells", "offers"): [{"offerId": "o", "amount": 1}]})
         world.table.update(core_key(made.id), offers)
         table, said = world.table, {"offerId": "o", "decision": "accepted", "sessionId": made.alias}
@@ -239,11 +248,12 @@ class _OnceCharged:
 
 
 def _reconcile(world: World) -> None:
-    """One was charged, one was not, of one the session is gone."""
+    """One was charged, one was not, of one the session is gone; the provider was down before."""
     for by in ("tok_timeout", "tok_error", "tok_timeout"):
         made = world.create(kind="checkout")
         assert _pay(world, made, by)["status"] == "processing"
     world.sessions.delete(made.id)
+    _was_down(world)
     world.now += 60_000
     done = world.invoke("flows/reconcile", {})
     assert (done["settled"], done["flagged"]) == (2, 1)

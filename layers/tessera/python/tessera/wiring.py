@@ -408,6 +408,7 @@ class Graph:
             self.charges,
             lambda: self.payment_provider,
             lambda: self.seal(PURPOSE),
+            self.breaker,
             flow_of=self.flow_of,
             clock=self.clock,
             new_ulid=self.new_ulid,

@@ -8,10 +8,13 @@
 Who dies after 1 or 2 leaves the intent, and the reconciler goes on from there after `stores.charges.GRACE`: it
 asks the provider what became of the key, or for the charge again under the same key, and does 3. The condition
 of 3 is that the session still has this charge open, so that it happens once.
+
+While the provider is down nothing is begun: 1 goes through the circuit of 2. Charges that are under way wait.
 """
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.errors import (
@@ -19,7 +22,6 @@ from tessera.errors import (
     NotFound,
     NothingToDo,
     SessionNotFound,
-    TesseraError,
     TokenInvalid,
     Unavailable,
 )
@@ -38,6 +40,7 @@ from tessera.stores.table import Key, Put, Write
 from tessera.telemetry import CHECKOUTS_FAILED, COMPLETED, PAYMENTS_FLAGGED, Telemetry
 
 if TYPE_CHECKING:
+    from tessera.stores.breaker import Breaker
     from tessera.tokens.sealed import Seal
 
 PURPOSE = "payment"
@@ -48,6 +51,9 @@ LATE: Millis = GRACE // 2
 
 AGAIN: Millis = HOUR_SECONDS * SECOND
 """How long a charge that was not made is asked for again; who still waits then is told that it failed."""
+
+CHARGE, FIND = "payments-charge", "payments-find"
+"""The circuits. Two: a provider may find charges and make none, and what it finds must not close the other."""
 
 _COUNTED = {Happened.CHECKOUT_COMPLETED: COMPLETED, Happened.CHECKOUT_FAILED: CHECKOUTS_FAILED}
 
@@ -76,7 +82,10 @@ class Look(NamedTuple):
 
 
 class Payments:
-    """Charges from their intent to their end. The provider is asked for when there is something to charge."""
+    """Charges from their intent to their end. The provider is asked for when there is something to charge.
+
+    So are the circuit breakers that stand before it, by the names of their circuits.
+    """
 
     def __init__(
         self,
@@ -84,6 +93,7 @@ class Payments:
         charges: Charges,
         provider: Callable[[], PaymentProvider],
         seal: "Callable[[], Seal]",
+        breaker: "Callable[[str], Breaker]",
         *,
         flow_of: Callable[[Record], Flow | None],
         clock: Clock,
@@ -92,6 +102,7 @@ class Payments:
         outboxed: Outboxed = lambda _record, _change, _now: (),
     ) -> None:
         self._sessions, self._charges, self._provider, self._seal = sessions, charges, provider, seal
+        self._breaker = cache(breaker)
         self._flow_of, self._clock, self._new_ulid = flow_of, clock, new_ulid
         self._telemetry, self._outboxed = telemetry, outboxed
 
@@ -100,6 +111,11 @@ class Payments:
 
         It is as it was when there was nothing to do, and still under way when nobody knows yet what became of the
         charge.
+
+        Raises:
+            CircuitOpen: there is something to charge, and the provider is down; nothing was written.
+            What `change_with` and `decide` raise.
+
         """
         begun: Begun | None = None
 
@@ -119,6 +135,7 @@ class Payments:
         if begun.intent is None:
             return [told]
         self._provider()  # without one, nothing is to be written
+        self._breaker(CHARGE).admit()  # nor while it is down
         sealed = self._seal().close([begun.means.token, begun.means.vault])
         return [self._charges.opened(begun.intent, sealed), told]
 
@@ -126,7 +143,7 @@ class Payments:
         if self._clock() - intent.at > LATE:
             return record
         try:
-            charge = self._answer(intent, lambda provider: provider.charge(intent, means))
+            charge = self._charged(intent, means)
         except Unavailable:
             return record
         try:
@@ -146,7 +163,7 @@ class Payments:
             return Look(Outcome.SETTLED)
         intent = found.intent
         try:
-            charge = self._answer(intent, lambda provider: provider.find(intent.key)) or self._asked_again(found)
+            charge = self._found(intent) or self._asked_again(found)
             outcome = self._ended(intent, charge)
         except Unavailable:
             self._charges.postpone(key, found.asked, self._clock())
@@ -168,13 +185,21 @@ class Payments:
             means = Means(*self._seal().open(found.sealed))
         except TokenInvalid:  # the key ring has forgotten it
             return Charge(paid=False, reason="means-lost")
-        return self._answer(intent, lambda provider: provider.charge(intent, means))
+        return self._charged(intent, means)
 
-    def _answer[T](self, intent: Intent, ask: Callable[[PaymentProvider], T]) -> T:
+    def _charged(self, intent: Intent, means: Means) -> Charge:
+        provider = self._provider()
+        return self._breaker(CHARGE).call(self._answer, intent, lambda: provider.charge(intent, means))
+
+    def _found(self, intent: Intent) -> Charge | None:
+        provider = self._provider()
+        return self._breaker(FIND).call(self._answer, intent, lambda: provider.find(intent.key))
+
+    def _answer[T](self, intent: Intent, ask: Callable[[], T]) -> T:
         """Ask the provider. Whatever its code raises, what became of the charge is not known: Unavailable."""
         try:
-            return ask(self._provider())
-        except TesseraError:
+            return ask()
+        except Unavailable:
             raise
         except Exception as error:
             reason = type(error).__name__  # not its message, which may repeat what is secret

@@ -1,6 +1,7 @@
 """A circuit breaker around calls to a part that may fail for long: Powertools', with its state in our table.
 
     breaker = graph.breaker("payments")
+    breaker.admit()                                  # CircuitOpen while it is open: before what leads to a call
     answer = breaker.call(provider.charge, order)    # CircuitOpen, and no call, while the circuit is open
 
 Healthy calls cost one read of the table in `FRESH_SECONDS`, by circuit and container. The state is shared: what
@@ -9,6 +10,7 @@ one container found out spares all others. A function with a breaker may get and
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, override
@@ -137,6 +139,14 @@ class Circuits(CircuitBreakerPersistenceLayer):
         return int(time.time()) - self._clock() // SECOND
 
 
+class _Admitted(Exception):
+    """A call may go out."""
+
+
+def _admit() -> None:
+    raise _Admitted
+
+
 class Breaker:
     """A circuit by its name. `changed` hears of each change of state: the name, and the new state."""
 
@@ -146,11 +156,34 @@ class Breaker:
         def tell(transition: CircuitTransition) -> None:
             changed(name, str(transition.to_state))
 
-        config = CircuitBreakerConfig(policy.failures, policy.seconds, success_threshold=1, local_cache_max_age=0)
-        guard: Any = circuit_breaker(  # pyright: ignore[reportUnknownVariableType] - half typed there
-            name + circuits.scope, circuits, on_transition=tell, config=config
-        )
-        self._guarded = guard(self._outcome)
+        def guarded(function: Callable[..., Any], **failures: Any) -> Callable[..., Any]:
+            config = CircuitBreakerConfig(
+                policy.failures, policy.seconds, success_threshold=1, local_cache_max_age=0, **failures
+            )
+            guard: Any = circuit_breaker(  # pyright: ignore[reportUnknownVariableType] - half typed there
+                name + circuits.scope, circuits, on_transition=tell, config=config
+            )
+            return guard(function)
+
+        self._guarded = guarded(self._outcome)
+        # What is raised here is neither a failure nor a success: the circuit stays as it is, and a try is kept.
+        self._admitting = guarded(_admit, ignored_exceptions=_Admitted)
+
+    def admit(self) -> None:
+        """Refuse what would lead to a call that is not made; whoever is let through may `call` in this thread.
+
+        Of those who come to a circuit that may be tried, one is let through. If that one does not call, another
+        may try after `seconds` of the policy.
+
+        Raises:
+            CircuitOpen, Unavailable: as `call` does.
+
+        """
+        try:
+            with suppress(_Admitted):
+                self._admitting()
+        except CircuitBreakerOpenError as open_:
+            raise CircuitOpen from open_
 
     def call[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function and return its answer; what it raises comes through.
