@@ -11,31 +11,21 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 
 from tessera.archive import objects
 from tessera.errors import Unavailable
 from tessera.model.clock import HOUR_SECONDS
-from tessera.stores.bucket import MemoryBucket
-from tessera.stores.facts import MemoryFacts
-from tessera.stores.memory import MemoryTable
 from tests.functions.conftest import Output
-from tests.functions.service import Answer, Context, Service
+from tests.functions.faulty import CACHED, FaultMachine, run, schedules
+from tests.functions.service import Context
 from tests.functions.talking import recall, said, sweep
-from tests.support.fakes import FakeClock
-from tests.support.faults import Fault, Faults, FaultyStore
+from tests.support.faults import Fault
 
 ADA = "ada"
-REFUSALS = {"unavailable", "throttled", "contended", "circuit-open"}
-CACHED = "configurator"
-"""The kind that L1 may answer for."""
-
-schedules = st.lists(st.sampled_from([None, None, *Fault]), max_size=6)
 alive = precondition(lambda self: self.state.live)
 
 
@@ -59,22 +49,14 @@ class State:
         return sorted(self.messages + self.ended) if self.customer else []
 
 
-class UnderFaults(RuleBasedStateMachine):
-    """One session; one container under faults, another one that tells the truth."""
+class UnderFaults(FaultMachine):
+    """A session that is a chat, a cart and a form."""
 
-    clock: FakeClock
-    faults: Faults
-    service: Service
-    truth: Service
-    numbers = count(1)
+    state: State
 
     @initialize(kind=st.sampled_from(["chat", CACHED]))
     def begin(self, kind: str) -> None:
-        self.faults.come()
-        self.table, self.bucket, self.facts = MemoryTable(), MemoryBucket(), MemoryFacts()
-        for service in (self.service, self.truth):
-            service.table.store, service.archive_bucket.store = self.table, self.bucket
-            service.facts.store = self.facts
+        self.empty()
         self.kind, self.state, self.popped, self.purged = kind, State(), set[str](), False
         self.owner = self.truth.create(kind=kind)
         self.refresh_token = self.owner.refresh_token
@@ -285,52 +267,6 @@ class UnderFaults(RuleBasedStateMachine):
 
     # --- what holds ----------------------------------------------------------------------------------
 
-    def ask(
-        self,
-        schedule: list[Fault | None],
-        name: str,
-        *,
-        named: bool = True,
-        by_service: bool = True,
-        token: str | None = None,
-        **how: Any,
-    ) -> Answer:
-        """Call an operation on the session under faults."""
-        token = token or (self.token if by_service else None)
-        self.service.authorize(authorization=f"Bearer {token}")  # reads no table, and so none fails
-        self.faults.come(*schedule)
-        answer = self.service.call(name, self.owner.id if named else None, token=token, **how)
-        return self.judged(name, answer)
-
-    def judged(self, name: str, answer: Answer) -> Answer:
-        """Each answer names its tier, a refusal says when to come again, and only L1 answers degraded."""
-        assert answer.status != 500, answer.text
-        if name != "activity/collect":  # of a service it asks the delivery stream alone
-            assert "L2;" in answer.headers["Server-Timing"] or "L1;" in answer.headers["Server-Timing"]
-        if answer.status == 503:
-            assert answer.slug in REFUSALS
-            assert int(answer.headers["Retry-After"]) > 0
-        body = json.loads(answer.text or "{}")
-        if "degraded" in body:
-            assert (body["degraded"], name, self.kind, answer.status) == (True, "sessions/get", CACHED, 200)
-            assert answer.headers["Server-Timing"].rpartition(", ")[2].startswith("L1;")
-        return answer
-
-    def settle(self, answer: Answer, after: State, unless: set[int] = frozenset()) -> None:
-        """Compare what is stored with what it was and what it should become."""
-        before, took_effect = self.state, self.faults.took_effect
-        self.faults.come()
-        now = self.seen()
-        if answer.status < 300:
-            assert now == after, answer.text
-        else:
-            assert answer.status == 503 or (answer.status in unless and took_effect), answer.text
-            assert now == before or (took_effect and now == after)
-        self.state = now
-
-    def check(self, expected: State) -> None:
-        assert self.seen() == expected
-
     def seen(self) -> State:
         """Return what is stored, as the other container reads it."""
         answer = self.truth.call(
@@ -348,11 +284,6 @@ class UnderFaults(RuleBasedStateMachine):
         return state
 
     conversation: str | None = None
-
-    @property
-    def token(self) -> str:
-        """A service's token of now; they last for a quarter of an hour."""
-        return self.truth.service_token()
 
     def seen_in(self, session: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parts of the state that an answer shows."""
@@ -407,22 +338,5 @@ def ids(page: Mapping[str, Any]) -> list[str]:
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(output: Output) -> None:
-    clock, faults = FakeClock(), Faults()
-
-    def service(faults: Faults, kinds: str) -> Service:
-        return Service(
-            clock,
-            table=FaultyStore(MemoryTable(), faults),
-            archive_bucket=FaultyStore(MemoryBucket(), faults),
-            facts=FaultyStore(MemoryFacts(), faults),
-            environment={"CLEANUP_SHARDS": "1", "KINDS": kinds},
-        )
-
-    faulty = service(faults, json.dumps({CACHED: {"cacheSeconds": 2}}))
-    truth = replace(service(Faults(), "{}"), secret=faulty.secret)
-    bound = {"clock": clock, "faults": faults, "service": faulty, "truth": truth}
-    run_state_machine_as_test(
-        type("UnderFaults", (UnderFaults,), bound),
-        settings=settings(max_examples=20, stateful_step_count=25, deadline=None),
-    )
+    run(UnderFaults, steps=25, kinds={CACHED: {"cacheSeconds": 2}})
     assert output.capsys.readouterr().err == ""
