@@ -10,7 +10,7 @@ from tessera.errors import PoisonedItem, Unavailable
 from tessera.model.topics import Topic
 from tessera.realtime.changes import News, news_of
 from tessera.stores.attributes import decode_item
-from tessera.stores.connections import SUB
+from tessera.stores.connections import SUB, is_seen
 from tessera.stores.keys import partition
 from tessera.stores.table import Item
 from tessera.stores.topics import LOG, Published, message_of
@@ -67,9 +67,10 @@ def _delivered(records: list[Record], graph: Graph) -> int:
             if item.get("live"):  # what is not was delivered when it was published
                 messages[item["topic"], item["epoch"]].append(message_of(item))
         elif item["sk"].startswith(SUB):
-            was, is_ = old.get("presence", False), new.get("presence", False)
-            if was != is_:
-                (came if is_ else went)[item["topic"]].append(item)
+            if is_seen(new) and not is_seen(old):
+                came[item["topic"]].append(new)
+            elif is_seen(old) and not is_seen(new):
+                went[item["topic"]].append(old)
         elif item["pk"].startswith(PREFIX):
             work.append(Work.of(item))
     delivery = graph.delivery

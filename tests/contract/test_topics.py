@@ -6,6 +6,7 @@ an expired position, an epoch mixed with another's offset.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tessera.errors import TokenInvalid
 from tessera.model.caller import Caller
 from tessera.model.live import LONGEST, Connection
 from tessera.model.topics import Topic
-from tessera.stores.connections import SHARDS, Connections
+from tessera.stores.connections import SHARDS, Connections, present
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Table
@@ -212,6 +213,29 @@ class TestConnections:
         connections.close("one")
         assert not connections.subscribe(mine, LOBBY, presence=False)
         assert [*connections.subscribers(LOBBY)] == []
+
+    def test_who_is_away_is_seen_by_nobody_until_it_is_back(
+        self, connections: Connections, clock: FakeClock
+    ) -> None:
+        """A frame and the sweep at once: who is first wins. All topics, however many, are marked."""
+        mine = replace(open_connection(connections, "one"), present=True)
+        for number in range(101):
+            connections.subscribe(mine, Topic.parse(f"app:{number}"), presence=True)
+        last, away = Topic.parse("app:99"), replace(mine, away=True)
+
+        def seen() -> int:
+            return len(present(list(connections.subscribers(last))))
+
+        connections.mark_away(replace(mine, seen_at=mine.seen_at - 1), away)
+        assert (connections.get("one"), seen()) == (mine, 1)
+        connections.mark_away(mine, away)
+        assert (connections.get("one"), seen()) == (away, 0)
+        clock.forward(1)
+        connections.mark_away(away, replace(mine, seen_at=clock()))
+        assert (connections.get("one"), seen()) == (replace(mine, seen_at=clock()), 1)
+        connections.close("one")
+        connections.mark_away(mine, away)
+        assert connections.get("one") is None
 
     def test_subscribers_come_in_pages(self, connections: Connections) -> None:
         for name in ("a", "b", "c", "d"):

@@ -250,7 +250,7 @@ class TestPresence:
     def test_a_silent_connection_is_missed_within_two_minutes(
         self, ada: Socket, bob: Socket, service: Service, stream: Stream, clock: FakeClock
     ) -> None:
-        """The sweep comes each minute; who gives a sign of life stays."""
+        """The sweep comes each minute; who gives a sign of life stays. A socket that only listens stays open."""
         for socket in (ada, bob):
             socket.subscribe(LOBBY, presence=True)
         stream.flow()
@@ -261,8 +261,45 @@ class TestPresence:
             clock.forward(30)
             service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
         stream.flow()
-        assert service.posts.closed == {bob.id}
-        assert [len(frame["left"]) for frame in ada.sent] == [1]
+        assert [(len(frame["joined"]), len(frame["left"])) for frame in ada.sent] == [(0, 1)]
+        ada.publish(LOBBY, "m", "still heard")
+        stream.flow()
+        assert bob.sent[-1]["data"] == "still heard"
+        assert len(ada.subscribe(LOBBY, presence=True)["presence"]) == 1
+        assert service.posts.closed == set()
+
+    def test_who_was_missed_is_back_with_the_next_frame(
+        self, ada: Socket, bob: Socket, service: Service, stream: Stream, clock: FakeClock
+    ) -> None:
+        """Also two that were silent at once hear of each other, and newcomers see those who are there."""
+        for socket in (ada, bob):
+            socket.subscribe(LOBBY, presence=True)
+            socket.subscribe("app:kitchen", presence=True)
+        stream.flow()
+        ada.sent.clear()
+        clock.forward(60)
+        for _ in range(2):
+            service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
+        stream.flow()
+        left = {frame["topic"]: len(frame["left"]) for frame in ada.sent}
+        assert (left, service.posts.closed) == ({LOBBY: 2, "app:kitchen": 2}, set())
+        carol = plug(service, ticket_of(service, service.create(kind="chat")))
+        assert len(carol.subscribe(LOBBY, presence=True)["presence"]) == 1
+        stream.flow()
+        ada.sent.clear()
+        assert bob.ask({"type": "unsubscribe", "id": 1, "topic": "app:none"})["type"] == "unsubscribed"
+        stream.flow()
+        assert {frame["topic"]: len(frame["joined"]) for frame in ada.sent} == {LOBBY: 1, "app:kitchen": 1}
+        assert len(carol.subscribe(LOBBY, presence=True)["presence"]) == 2
+
+    def test_who_goes_on_without_presence_has_left(self, ada: Socket, bob: Socket, stream: Stream) -> None:
+        for socket in (ada, bob):
+            socket.subscribe(LOBBY, presence=True)
+        stream.flow()
+        ada.sent.clear()
+        bob.subscribe(LOBBY)
+        stream.flow()
+        assert [(len(frame["joined"]), len(frame["left"])) for frame in ada.sent] == [(0, 1)]
 
 
 class TestEnds:
@@ -323,7 +360,7 @@ class TestEnds:
         stream.flow()
         clock.forward(100)
         swept = service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
-        assert swept == {"ended": 2, "silent": 0, "rotated": 0, "kept": 1}
+        assert swept == {"ended": 2, "gone": 0, "silent": 0, "rotated": 0, "kept": 1}
         assert service.posts.closed == {sockets[0].id, sockets[2].id}
         assert slug(sockets[0].sent[-1]) == "session-ended"
 
@@ -336,13 +373,13 @@ class TestEnds:
         assert sweep({}, Context(60_000))["rotated"] == 1
         assert socket.sent == [{"type": "rotate", "before": "2026-11-20T12:03:20.000Z"}]
         clock.forward(60)
-        assert sweep({}, Context(60_000)) == {"ended": 0, "silent": 0, "rotated": 0, "kept": 0}
+        assert sweep({}, Context(60_000)) == {"ended": 0, "gone": 0, "silent": 0, "rotated": 0, "kept": 0}
         clock.forward(300)
-        assert sweep({}, Context(60_000))["silent"] == 1
+        assert sweep({}, Context(60_000))["gone"] == 1
 
     def test_an_empty_system_has_nothing_to_sweep(self, service: Service) -> None:
         found = service.handler("realtime/sweep")(sample("realtime/sweep"), Context(60_000))
-        assert found == {"ended": 0, "silent": 0, "rotated": 0, "kept": 0}
+        assert found == {"ended": 0, "gone": 0, "silent": 0, "rotated": 0, "kept": 0}
 
 
 class TestAgents:

@@ -369,10 +369,11 @@ def _disconnect(world: World) -> None:
 
 
 def _message(world: World) -> None:
-    """A ping after some time; a subscription with more to catch up than fits a frame, and its end."""
+    """A ping after a silence; a subscription with more to catch up than fits a frame, and its end."""
     for name in ("one", "two", "three"):
         _socket(world, name)
-    world.now += 30_000
+    world.now += 60_000
+    assert world.invoke("realtime/sweep", {})["silent"] == 3
     assert world.send("one", {"type": "ping"}) == {"type": "pong"}
     epoch = world.send("one", {"type": "subscribe", "id": 3, "topic": "app:lobby"})["epoch"]
     since = {"epoch": epoch, "offset": 0}
@@ -439,7 +440,13 @@ def _sweep(world: World) -> None:
     world.call("sessions/extend", ended.caller, {"seconds": 1}, sessionId=ended.id)
     world.sweep_at("ended", world.now)
     world.now += 2_000
-    assert world.invoke("realtime/sweep", {}) == {"ended": 1, "silent": 2, "rotated": 1, "kept": 1}
+    assert world.invoke("realtime/sweep", {}) == {
+        "ended": 1,
+        "gone": 0,
+        "silent": 2,
+        "rotated": 3,
+        "kept": 3,
+    }
 
 
 SCENARIOS: Mapping[str, Scenario] = {

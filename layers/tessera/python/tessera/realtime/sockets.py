@@ -93,6 +93,7 @@ class Sockets:
         connection = self._connections.get(connection_id)
         if connection is None:
             raise ConnectionUnknown
+        connection = self._back(connection)
         match request:
             case Ping():
                 self._seen(connection)
@@ -102,6 +103,7 @@ class Sockets:
             case Unsubscribe():
                 topic = Topic.parse(request.topic)
                 self._connections.unsubscribe(connection.id, topic)
+                self._seen(connection)
                 return compact({"type": "unsubscribed", "id": request.id, "topic": request.topic})
             case Publish():
                 return self._published(connection, request)
@@ -160,6 +162,14 @@ class Sockets:
             return caller.admit(self._sessions.find(caller.session_id)).live(self._clock())
         except (NotFound, TokenRevoked) as over:
             raise SessionEnded from over
+
+    def _back(self, connection: Connection) -> Connection:
+        """Have others see a connection again that they missed."""
+        if not connection.away:
+            return connection
+        after = replace(connection, seen_at=self._clock(), away=False)
+        self._connections.mark_away(connection, after)
+        return after
 
     def _seen(self, connection: Connection) -> None:
         """Note a sign of life, where somebody watches for it."""

@@ -2,7 +2,7 @@
 
 CONNECTION#<id>   CONNECTION        the connection; in the index of what is due
 CONNECTION#<id>   TOPIC#<topic>     {}: what it subscribes to
-TOPIC#<topic>     SUB#<id>          {member, presence, joinedAt, sessionId?, until}: the same from the other side
+TOPIC#<topic>     SUB#<id>          {member, presence, away?, joinedAt, sessionId?, until}: from the other side
 OWNER#<session>   CONNECTION#<id>   {epoch}: the connections of a session
 TICKET#<hash>     TICKET            a ticket that was not used yet
 """
@@ -10,7 +10,9 @@ TICKET#<hash>     TICKET            a ticket that was not used yet
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -20,7 +22,7 @@ from tessera.model.changes import Change, Clause
 from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock, Millis, rfc3339
 from tessera.model.live import Connection
 from tessera.model.topics import Topic
-from tessera.stores.table import ABSENT, PRESENT, Index, Item, Key, Page, Put, Table, Update
+from tessera.stores.table import ABSENT, MAX_WRITES, PRESENT, Index, Item, Key, Page, Put, Table, Update
 from tessera.stores.topics import partition
 
 BY_DUE = Index("byDue", "dueBucket", "dueAt")
@@ -48,6 +50,7 @@ class Subscriber:
     session_id: str
     presence: bool
     joined_at: Millis
+    away: bool
 
 
 class Connections:
@@ -107,6 +110,21 @@ class Connections:
             except Stale:
                 return False
         return True
+
+    def mark_away(self, before: Connection, after: Connection) -> None:
+        """Have those who watch its topics miss a connection, or see it again, as `after.away` says.
+
+        It falls silent and sends a frame at once: what was seen first stands, the other finds another `seenAt`.
+        """
+        was, is_ = _attributes(before), _attributes(after)
+        change = {(name,): value for name, value in is_.items() if was.get(name) != value}
+        seen = Change(change, clauses=(PRESENT, Clause(("seenAt",), "is", before.seen_at)))
+        mark = Change({("away",): after.away}, clauses=(PRESENT,))
+        topics = [Topic.parse(item["topic"]) for item in self._table.query(_key(before.id).pk, _TOPIC)]
+        writes = [Update(_key(before.id), seen), *(Update(_sub_key(topic, before.id), mark) for topic in topics)]
+        with suppress(Cancelled):  # it is seen, gone, or changes its topics: the next frame or sweep tells
+            for page in batched(writes, MAX_WRITES, strict=False):
+                self._table.transact(page)
 
     def subscribe(self, connection: Connection, topic: Topic, *, presence: bool) -> bool:
         """Have a connection receive a topic; False when it is gone.
@@ -169,18 +187,23 @@ def connection_of(key: Item) -> str:
     return key["pk"].partition("#")[2]
 
 
+def is_seen(item: Item) -> bool:
+    """Whether others see a subscription, as the table has it."""
+    return item.get("presence", False) and not item.get("away", False)
+
+
 def shown(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Return subscriptions with presence, as the table has them, as they are shown."""
     return present([_subscriber(item) for item in items])
 
 
 def present(subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
-    """Return those of them who want to be seen, as they are shown."""
+    """Return those of them who want to be seen and are not missed, as they are shown."""
     return [
         {"member": each.member, "joinedAt": rfc3339(each.joined_at)}
         | ({"sessionId": each.session_id} if each.session_id else {})
         for each in subscribers
-        if each.presence
+        if each.presence and not each.away
     ]
 
 
@@ -193,6 +216,7 @@ def _attributes(connection: Connection) -> dict[str, Any]:
         "endsAt": connection.ends_at,
         "present": connection.present,
         "rotated": connection.rotated,
+        "away": connection.away,
         BY_DUE.pk: _bucket(crc32(connection.id.encode()) % SHARDS),
         BY_DUE.sk: connection.due(),
     }
@@ -208,6 +232,7 @@ def _connection(item: Item) -> Connection:
         item["endsAt"],
         item["present"],
         item["rotated"],
+        item.get("away", False),
     )
 
 
@@ -218,6 +243,7 @@ def _subscriber(item: Item) -> Subscriber:
         item.get("sessionId", ""),
         item["presence"],
         item["joinedAt"],
+        item.get("away", False),
     )
 
 
