@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { bundled } from './support/bundle.ts';
 import { type Browser, observed, opened, screenshot } from './support/chromium.ts';
 import { Pages } from './support/pages.ts';
@@ -24,6 +24,12 @@ beforeAll(async () => {
   browser = await opened();
 });
 
+/** The tabs of a test share their socket with no others. */
+afterEach(async () => {
+  await Promise.all(browser.context.pages().map((page) => page.close()));
+  await sockets(0);
+});
+
 afterAll(async () => {
   await browser?.close();
   pages.stop();
@@ -38,6 +44,28 @@ async function shown(topic: string): Promise<Page> {
   return page;
 }
 
+const sockets = (count: number) => expect.poll(() => wire.live, { timeout: 60_000 }).toBe(count);
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel('message').fill(text);
+  await page.getByLabel('message').press('Enter');
+}
+
+/** Busy with one thing, until it may go on. */
+async function busy(page: Page): Promise<() => Promise<void>> {
+  const [asked, answer] = pages.hold('/busy');
+  const done = page.evaluate(() => {
+    const request = new XMLHttpRequest();
+    request.open('GET', '/busy', false);
+    request.send();
+  });
+  await asked;
+  return () => {
+    answer();
+    return done;
+  };
+}
+
 const said = (page: Page) => page.locator('li').allTextContents();
 
 it('what is typed and sent survives a dead server, no network and a reload', async () => {
@@ -49,8 +77,7 @@ it('what is typed and sent survives a dead server, no network and a reload', asy
   wire.cut();
   await page.locator('main[data-connected=false]').waitFor();
   await page.getByLabel('clientName').fill('Ada');
-  await page.getByLabel('message').fill('written to nobody');
-  await page.getByLabel('message').press('Enter');
+  await say(page, 'written to nobody');
   await page.getByText('1 message waits').waitFor();
   await screenshot(page, 'form-1-the-server-is-dead');
 
@@ -77,19 +104,16 @@ it('what is typed and sent survives a dead server, no network and a reload', asy
   await page.reload();
   await page.getByText('Online').waitFor();
   expect(await page.getByLabel('clientName').inputValue()).toBe('Ada Lovelace');
-  await page.close();
 });
 
 it('two tabs share one socket, and when the leader is closed the other takes over', async () => {
-  const before = wire.live;
   const first = await shown('app:tabs');
   const second = await shown('app:tabs');
-  expect(wire.live - before).toBe(1);
+  expect(wire.live).toBe(1);
   const [leader, follower] =
     (await first.locator('main').getAttribute('data-leader')) === 'true' ? [first, second] : [second, first];
 
-  await follower.getByLabel('message').fill('through the other tab');
-  await follower.getByLabel('message').press('Enter');
+  await say(follower, 'through the other tab');
   for (const page of [first, second]) await page.getByText('through the other tab').waitFor();
   await screenshot(follower, 'tabs-1-one-socket');
 
@@ -100,13 +124,38 @@ it('two tabs share one socket, and when the leader is closed the other takes ove
     'tabs-takeover',
     `${Date.now() - closed} ms from closing the leader to an open socket of the other`,
   );
-  expect(wire.live - before).toBe(1);
-  await follower.getByLabel('message').fill('on my own');
-  await follower.getByLabel('message').press('Enter');
+  await sockets(1);
+  await say(follower, 'on my own');
   await follower.getByText('on my own').waitFor();
   expect(await said(follower)).toEqual(['through the other tab', 'on my own']);
   await screenshot(follower, 'tabs-2-taken-over');
-  await follower.close();
+});
+
+it('a leader that hangs is replaced, and nothing is lost', async () => {
+  const [leader, follower] = [await shown('app:hangs'), await shown('app:hangs')];
+  for (const page of [leader, follower]) await page.evaluate(() => navigator.serviceWorker.ready);
+  await say(leader, 'before');
+  await follower.getByText('before').waitFor();
+
+  const goOn = await busy(leader);
+  const hung = Date.now();
+  await say(follower, 'while it hangs');
+  await follower.locator('main[data-leader=true][data-connected=true]').waitFor();
+  await observed(
+    'tabs-takeover-hung',
+    `${Date.now() - hung} ms from a leader that hangs to an open socket of the other`,
+  );
+  await follower.getByText('while it hangs').waitFor();
+  await screenshot(follower, 'tabs-3-the-leader-hangs');
+
+  await goOn();
+  await leader.locator('main[data-leader=false][data-connected=true]').waitFor();
+  await say(leader, 'I follow');
+  for (const page of [leader, follower]) {
+    await page.getByText('I follow').waitFor();
+    expect(await said(page)).toEqual(['before', 'while it hangs', 'I follow']);
+  }
+  await sockets(1);
 });
 
 it('the form of one tab is in the other at once', async () => {
@@ -117,5 +166,4 @@ it('the form of one tab is in the other at once', async () => {
   await first.locator('input[value=Charles]').waitFor();
   await first.locator('main[data-saved=true]').waitFor();
   expect(await first.getByLabel('projectName').inputValue()).toBe('Difference Engine');
-  await Promise.all([first.close(), second.close()]);
 });

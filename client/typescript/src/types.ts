@@ -285,8 +285,7 @@ export interface Timing {
   batch: number;
   /** A socket's age at which it is replaced, if the server did not ask before. */
   rotateAfter: number;
-  /** How often a follower in view looks after its leader, and how long the answer may take. */
-  leaderCheck: number;
+  /** A follower in view asks its leader so often, and leads when there was no answer until then: twice this at most. */
   leaderTimeout: number;
 }
 

@@ -23,7 +23,7 @@ const event = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      ...(['cut', 'blackhole', 'down', 'up', 'kill', 'rotate'] as const).map((kind) => ({ kind })),
+      ...(['cut', 'blackhole', 'down', 'up', 'kill', 'hang', 'goOn', 'rotate'] as const).map((kind) => ({ kind })),
     ),
   },
   {
@@ -59,6 +59,9 @@ test('whatever happens, every message is published once and shown once, in order
         tabs.push(shown);
         await pass(150, 50);
       };
+      const goOn = () => {
+        for (const { tab } of tabs) if (tab.hung) tab.goOn();
+      };
       for (let each = 0; each < 3; each++) await open();
 
       for (const happens of events) {
@@ -81,6 +84,14 @@ test('whatever happens, every message is published once and shown once, in order
           case 'kill':
             (alive.find(({ live }) => live.status.getSnapshot().leader) ?? alive[0])?.tab.kill();
             if (alive.length < 3) await open();
+            break;
+          case 'hang': {
+            const leader = alive.find(({ live }) => live.status.getSnapshot().leader);
+            if (leader) leader.tab.hung = true;
+            break;
+          }
+          case 'goOn':
+            goOn();
             break;
           case 'rotate':
             server.tell({ type: 'rotate', before: new Date(Date.now() + 60_000).toISOString() });
@@ -105,6 +116,7 @@ test('whatever happens, every message is published once and shown once, in order
       }
 
       // Then the network is well again, and there is time.
+      goOn();
       server.down = false;
       server.loses = () => false;
       server.latency = () => 5;
@@ -121,4 +133,4 @@ test('whatever happens, every message is published once and shown once, in order
     }),
     { numRuns: 12 },
   );
-}, 60_000);
+});

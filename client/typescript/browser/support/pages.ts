@@ -20,6 +20,7 @@ export class Pages {
   #server: Server | null = null;
   #port = 0;
   readonly files: Files;
+  readonly #held = new Map<string, () => Promise<void>>();
 
   constructor(files: Files) {
     this.files = files;
@@ -32,6 +33,9 @@ export class Pages {
   async start(): Promise<void> {
     this.#server = createServer(async (request, response) => {
       const path = new URL(request.url ?? '/', 'http://page').pathname;
+      const held = this.#held.get(path);
+      this.#held.delete(path);
+      await held?.();
       const found = this.files[path] ?? (path.startsWith('/dist/') ? { file: path.slice(1) } : undefined);
       if (found === undefined) {
         response.writeHead(404).end();
@@ -45,6 +49,21 @@ export class Pages {
       response.end(body);
     });
     this.#port = await listening(this.#server, this.#port);
+  }
+
+  /** Let the next request of a path wait: when it is asked, and how to answer it. */
+  hold(path: string): [asked: Promise<void>, answer: () => void] {
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const asked = new Promise<void>((resolve) => {
+      this.#held.set(path, () => {
+        resolve();
+        return answered;
+      });
+    });
+    return [asked, answer];
   }
 
   stop(): void {

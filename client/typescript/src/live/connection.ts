@@ -112,8 +112,8 @@ export class Connection {
     this.#link = link;
     this.#handover = setTimeout(() => this.resumed(), HANDOVER);
     this.#rotate(this.timing.rotateAfter * (1 - this.environment.random() / 10));
-    this.events.status({ state: 'open', attempts: 0, problem: null });
     this.events.up();
+    this.events.status({ state: 'open', attempts: 0, problem: null });
   }
 
   #frame(frame: Received | null, link: Link): void {

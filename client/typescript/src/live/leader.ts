@@ -23,7 +23,6 @@ const TELL = 200;
 
 export class Leader {
   #status: LiveStatus = { ...IDLE, leader: true };
-  #lastSync: number | null;
   /** Which tabs want a topic, and whether with presence. */
   #wanted = new Map<string, Map<string, boolean>>();
   #known = new Set<string>();
@@ -37,14 +36,13 @@ export class Leader {
 
   constructor(
     private readonly tabs: Tabs,
-    private readonly outbox: Outbox,
+    private readonly outbox: Promise<Outbox>,
+    private readonly kept: Pick<OutboxState, 'lastSync' | 'durable'>,
     private readonly metrics: LiveMetrics,
     options: Pick<LiveOptions, 'url' | 'ticket'>,
-    lastSync: number | null,
     timing: Timing,
     private readonly environment: Environment,
   ) {
-    this.#lastSync = lastSync;
     this.#connection = new Connection(options, timing, environment, {
       up: () => this.#up(),
       frame: (frame) => this.#frame(frame),
@@ -59,7 +57,7 @@ export class Leader {
       published: (message, position, milliseconds) => {
         this.#measure(milliseconds);
         this.#remove(message);
-        if (this.#sender.size === 0) this.#lastSync = environment.now();
+        if (this.#sender.size === 0) kept.lastSync = environment.now();
         this.tabs.toTabs({ kind: 'published', message, position });
       },
       refused: (message, problem) => {
@@ -71,10 +69,13 @@ export class Leader {
     });
   }
 
+  /** Messages flow at once; what is sent waits for the outbox, since what it holds is older. */
   async start(): Promise<void> {
     this.tabs.toTabs({ kind: 'leading' });
     this.#connection.wake();
-    this.#sender.add(await this.outbox.all());
+    const outbox = await this.outbox;
+    this.kept.durable = outbox.durable;
+    this.#sender.start(await outbox.all().catch(() => []));
   }
 
   stop(): void {
@@ -89,8 +90,8 @@ export class Leader {
     switch (message.kind) {
       case 'hello':
       case 'check':
-        this.tabs.toTabs({ to: message.from, ...this.#state() });
         if (message.kind === 'hello' && this.#connection.open) this.tabs.toTabs({ to: message.from, kind: 'up' });
+        this.tabs.toTabs({ to: message.from, ...this.#state() });
         break;
       case 'wake':
         this.#connection.wake();
@@ -180,7 +181,7 @@ export class Leader {
 
   /** If it cannot be removed it is sent once more after the next reload, and the service knows it by its id. */
   #remove({ seq }: QueuedMessage): void {
-    this.outbox.remove(seq).catch(() => this.metrics.errors++);
+    this.outbox.then((outbox) => outbox.remove(seq)).catch(() => this.metrics.errors++);
   }
 
   #measure(milliseconds: number): void {
@@ -208,7 +209,7 @@ export class Leader {
 
   #state() {
     const { size, syncing } = this.#sender;
-    const outbox: OutboxState = { size, syncing, lastSync: this.#lastSync, durable: this.outbox.durable };
+    const outbox: OutboxState = { size, syncing, ...this.kept };
     const metrics = { ...this.metrics, queueSize: size };
     const status = { ...this.#status, problem: this.#status.problem?.body ?? null };
     return { kind: 'state' as const, status, outbox, metrics, visible: this.environment.visible() };

@@ -70,7 +70,7 @@ class LiveTopics implements Live {
     this.#timing = { ...DEFAULTS, ...options.timing };
     this.#environment = environment(options.environment);
     this.#tabs = new Tabs(this.#name, options.share ?? true, this.#timing, this.#environment, {
-      lead: () => void this.#lead(),
+      lead: () => this.#lead(),
       follow: () => this.#follow(),
       toLeader: (message) => this.#leader?.receive(message),
       toTabs: (message) => this.#receive(message),
@@ -144,21 +144,18 @@ class LiveTopics implements Live {
     if (type === 'pageshow') this.#tabs.ask('hello');
   };
 
-  async #lead(): Promise<void> {
-    const outbox = await this.#open();
-    if (!this.#tabs.leading) return;
-    const metrics = { ...this.metrics.getSnapshot() };
-    const { lastSync } = this.#outbox.getSnapshot();
+  #lead(): void {
+    const { lastSync, durable } = this.#outbox.getSnapshot();
     this.#leader = new Leader(
       this.#tabs,
-      outbox,
-      metrics,
+      this.#open(),
+      { lastSync, durable },
+      { ...this.metrics.getSnapshot() },
       this.#options,
-      lastSync,
       this.#timing,
       this.#environment,
     );
-    await this.#leader.start();
+    void this.#leader.start();
   }
 
   #follow(): void {
@@ -166,17 +163,23 @@ class LiveTopics implements Live {
     this.#leader = null;
     this.#topics.down();
     this.status.set({ leader: false });
+    // The next leader has read the outbox already, and what it said meanwhile was not heard.
+    this.#remind();
+  }
+
+  /** Whoever leads now is to send what this tab has published. */
+  #remind(): void {
+    for (const { message } of this.#pending.values()) if (message) this.#toLeader({ kind: 'message', message });
   }
 
   #receive(message: ToTabs): void {
     switch (message.kind) {
       case 'leading':
         this.#topics.down();
-        for (const { message } of this.#pending.values())
-          if (message) this.#toLeader({ kind: 'message', message });
+        this.#remind();
         break;
       case 'up':
-        this.#topics.up();
+        this.#topics.resume();
         break;
       case 'frame':
         this.#topics.receive(message.frame);
@@ -189,6 +192,8 @@ class LiveTopics implements Live {
         break;
       case 'state':
         if (message.status.state !== 'open') this.#topics.down();
+        // One that led before said last that it is not.
+        else if (!this.#topics.up) this.#tabs.ask('hello');
         this.#outbox.set(message.outbox);
         this.metrics.set(message.metrics);
         if (message.status.state === 'ended') this.#end(this.#same(message.status.problem));

@@ -38,6 +38,7 @@ export class Sender {
   #sending = new Map<string, Sending>();
   #gathering: ReturnType<typeof setTimeout> | undefined;
   #flushed = 0;
+  #started = false;
   #up = false;
 
   constructor(
@@ -52,6 +53,13 @@ export class Sender {
 
   get syncing(): boolean {
     return this.#up && this.#sending.size > 0;
+  }
+
+  /** What was kept from before; nothing is sent until it is known, so that nothing newer overtakes it. */
+  start(messages: QueuedMessage[]): void {
+    this.#started = true;
+    this.add(messages);
+    this.flush();
   }
 
   /** Put messages into the queue, each once. */
@@ -74,7 +82,7 @@ export class Sender {
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
     this.#flushed = this.environment.now();
-    if (!this.#up) return;
+    if (!this.#up || !this.#started) return;
     for (const message of this.#queue) {
       if (this.#sending.size >= this.timing.batch) break;
       if (this.#sending.has(message.topic)) continue;

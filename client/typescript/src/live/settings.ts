@@ -15,8 +15,7 @@ export const DEFAULTS: Timing = {
   debounce: 100,
   batch: 10,
   rotateAfter: 110 * 60_000,
-  leaderCheck: 4_000,
-  leaderTimeout: 1_500,
+  leaderTimeout: 900,
 };
 
 /** A timer that fires so much later than asked says that the page was throttled or frozen (ms). */

@@ -16,7 +16,6 @@ import type {
   Timing,
 } from '../types.ts';
 import type { Received, Sent } from './frames.ts';
-import { LATE } from './settings.ts';
 
 export type ToLeader = { from: string } & (
   | { kind: 'hello' | 'check' | 'wake' | 'clear' }
@@ -50,9 +49,13 @@ export class Tabs {
   leading = false;
   #channel: BroadcastChannel | null = null;
   #leave = new AbortController();
+  #left = new Promise<void>((resolve) => {
+    this.#leave.signal.addEventListener('abort', () => resolve());
+  });
   #waiting = new AbortController();
   #taking = false;
-  #heard = 0;
+  /** Whether the leader has said anything since it was asked. */
+  #heard = false;
   #check: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -85,10 +88,10 @@ export class Tabs {
    * we may have missed something, or are new: everything is resumed.
    */
   ask(kind: 'hello' | 'check'): void {
-    clearTimeout(this.#check);
-    if (this.leading || !this.#channel || this.#leave.signal.aborted) return;
+    if (this.leading || !this.#channel) return;
+    this.#heard = false;
     this.toLeader({ from: this.id, kind });
-    this.#expect(this.environment.now(), false);
+    this.#expect(false);
   }
 
   toLeader(message: ToLeader): void {
@@ -143,13 +146,9 @@ export class Tabs {
 
   /** Hold a lock until we leave; resolves when it is gone. */
   async #hold(name: string, options: LockOptions, held: () => void): Promise<void> {
-    const leaving = new Promise<void>((resolve) => {
-      this.#leave.signal.addEventListener('abort', () => resolve());
-    });
     const keep = () => {
-      if (this.#leave.signal.aborted) return undefined;
-      held();
-      return leaving;
+      if (!this.#leave.signal.aborted) held();
+      return this.#left;
     };
     await this.environment.locks?.request(name, options, keep).catch(ignore);
   }
@@ -171,24 +170,26 @@ export class Tabs {
     const isEnd = down.kind === 'state' && down.status.state === 'ended';
     // A leader listens to no other, but that the session is over is so for all.
     if (this.leading && !isEnd) return;
-    this.#heard = this.environment.now();
+    this.#heard = true;
     this.events.toTabs(down);
     const isIdle = down.kind === 'state' && !down.visible && ['waiting', 'paused'].includes(down.status.state);
     // Timers of a tab in the background are late by up to a minute, and so would be its next try.
     if (isIdle) this.takeOver();
   }
 
-  #expect(asked: number, late: boolean): void {
+  /** One question after the other, as long as somebody looks at this tab; when it is looked at again it asks anew. */
+  #expect(late: boolean): void {
     const { now, visible } = this.environment;
+    const { leaderTimeout } = this.timing;
+    const asked = now();
+    clearTimeout(this.#check);
     this.#check = setTimeout(() => {
-      if (this.#heard >= asked || !visible()) {
-        this.#check = setTimeout(() => this.ask('check'), this.timing.leaderCheck);
-      } else if (now() - asked > this.timing.leaderTimeout + LATE && !late) {
-        this.#expect(now(), true); // it was we who slept
-      } else {
-        this.takeOver();
-      }
-    }, this.timing.leaderTimeout);
+      if (!visible()) return;
+      if (this.#heard) this.ask('check');
+      // It was we who slept, or were busy: the answer may lie unread.
+      else if (now() - asked > leaderTimeout * 1.5 && !late) this.#expect(true);
+      else this.takeOver();
+    }, leaderTimeout);
   }
 }
 

@@ -57,7 +57,8 @@ function safely(call: () => void): void {
 export class Topics {
   #feeds = new Set<Feed>();
   #count = 0;
-  #up = false;
+  /** Whether there is a link to ask over. */
+  up = false;
 
   constructor(
     private readonly tab: string,
@@ -92,13 +93,13 @@ export class Topics {
   }
 
   /** A link is up: resume everything on it. */
-  up(): void {
-    this.#up = true;
+  resume(): void {
+    this.up = true;
     for (const feed of this.#feeds) this.#ask(feed);
   }
 
   down(): void {
-    this.#up = false;
+    this.up = false;
     for (const feed of this.#feeds) stop(feed);
   }
 
@@ -117,7 +118,7 @@ export class Topics {
 
   #ask(feed: Feed): void {
     stop(feed);
-    if (!this.#up) return;
+    if (!this.up) return;
     feed.asked = `${this.tab}.${++this.#count}`;
     const { topic, order, asked: id, members } = feed;
     const since: { since?: Position } = order.at ? { since: order.at } : {};
@@ -206,7 +207,7 @@ export class Topics {
   #leave(feed: Feed): void {
     stop(feed);
     this.#feeds.delete(feed);
-    if (this.#up && this.#of(feed.topic).length === 0) {
+    if (this.up && this.#of(feed.topic).length === 0) {
       this.send({ type: 'unsubscribe', id: `${this.tab}.${++this.#count}`, topic: feed.topic });
     }
   }

@@ -35,9 +35,12 @@ let count = 0;
 export class FakeTab extends EventTarget {
   readonly id = `tab${++count}`;
   alive = true;
-  /** It hears nothing, like a page that is frozen. */
+  /** It hears nothing, like a page in the back-forward cache. */
   asleep = false;
+  /** It does nothing, like a page that is frozen or busy. */
+  hung = false;
   visible = true;
+  #undone: (() => void)[] = [];
   readonly environment: Partial<Environment>;
 
   constructor(
@@ -73,6 +76,17 @@ export class FakeTab extends EventTarget {
     this.dispatchEvent(new Event('pageshow'));
   }
 
+  /** Done now, or when it goes on. */
+  do(act: () => void): void {
+    if (this.hung) this.#undone.push(act);
+    else if (this.alive) act();
+  }
+
+  goOn(): void {
+    this.hung = false;
+    for (const act of this.#undone.splice(0)) act();
+  }
+
   hide(): void {
     this.visible = false;
     this.dispatchEvent(new Event('visibilitychange'));
@@ -101,7 +115,7 @@ export class FakeTab extends EventTarget {
           browser.held.delete(name);
           browser.next(name);
         };
-        const rob = () => reject(new DOMException('stolen', 'AbortError'));
+        const rob = () => this.do(() => reject(new DOMException('stolen', 'AbortError')));
         const holder: Holder = { tab: this, release, rob };
         browser.held.set(name, holder);
         Promise.resolve(work()).then((value) => {
@@ -142,14 +156,17 @@ export class FakeChannel {
   }
 
   postMessage(message: unknown): void {
-    if (!this.tab.alive || this.tab.asleep) return;
+    const { channels } = this.tab.browser;
     const data = structuredClone(message);
-    for (const other of this.tab.browser.channels) {
-      if (other === this || other.name !== this.name) continue;
-      setTimeout(() => {
-        if (other.tab.alive && !other.tab.asleep) other.onmessage?.({ data });
-      }, 1);
-    }
+    this.tab.do(() => {
+      for (const other of channels) {
+        if (other === this || other.name !== this.name || this.tab.asleep) continue;
+        const hear = () => {
+          if (channels.has(other) && !other.tab.asleep) other.onmessage?.({ data });
+        };
+        setTimeout(() => other.tab.do(hear), 1);
+      }
+    });
   }
 
   close(): void {

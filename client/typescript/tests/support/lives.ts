@@ -24,7 +24,7 @@ export function page(server: FakeServer, options: Partial<LiveOptions> = {}): Li
 
 export function inTab(tab: FakeTab, server: FakeServer, options: Partial<LiveOptions> = {}): Live {
   const ticket = () => (tab.alive ? server.ticket() : new Promise<string>(() => {}));
-  const environment = { ...tab.environment, random: () => 0.5 };
+  const environment = { ...tab.environment, random: () => 0.5, ...options.environment };
   const timing = { ...TIMING, ...options.timing };
   return createLive({ url: 'wss://test', ticket, durable: false, ...options, timing, environment });
 }

@@ -12,6 +12,15 @@ export interface Frame {
   [field: string]: unknown;
 }
 
+/** What a socket needs of the tab that opened it. */
+interface Tab {
+  alive: boolean;
+  /** Done now, or when it goes on. */
+  do(act: () => void): void;
+}
+
+const PAGE: Tab = { alive: true, do: (act) => act() };
+
 interface Topic {
   epoch: string;
   history: LiveMessage[];
@@ -142,7 +151,7 @@ export class FakeServer {
   }
 
   /** The class to connect with; sockets know the tab that opened them. */
-  WebSocket(tab: { alive: boolean } = { alive: true }): new (url: string, protocols: string[]) => Socket {
+  WebSocket(tab: Tab = PAGE): new (url: string, protocols: string[]) => Socket {
     const server = this;
     return class extends FakeSocket {
       constructor(_: string, protocols: string[]) {
@@ -161,14 +170,15 @@ export class FakeSocket implements Socket {
   /** Nothing passes any more, and nobody knows. */
   dead = false;
   #open = false;
+  #closed = false;
 
   constructor(
     private readonly server: FakeServer,
     protocols: string[],
-    private readonly tab: { alive: boolean },
+    private readonly tab: Tab,
   ) {
     setTimeout(() => {
-      if (!tab.alive || this.dead) return;
+      if (!tab.alive || this.dead || this.#closed) return;
       const [protocol, ticket] = protocols;
       if (protocol !== 'tessera.v1' || !server.admits(String(ticket).replace('ticket.', ''))) {
         this.onclose?.({} as never);
@@ -183,12 +193,15 @@ export class FakeSocket implements Socket {
 
   send(text: string): void {
     if (!this.#open) throw new Error('not open');
-    setTimeout(() => {
-      if (!this.dead && this.server.sockets.has(this)) this.server.take(this, text);
-    }, this.server.latency());
+    this.tab.do(() => {
+      setTimeout(() => {
+        if (!this.dead && this.server.sockets.has(this)) this.server.take(this, text);
+      }, this.server.latency());
+    });
   }
 
   close(): void {
+    this.#closed = true;
     this.#open = false;
     this.server.sockets.delete(this);
   }
@@ -198,7 +211,10 @@ export class FakeSocket implements Socket {
     const text = JSON.stringify(frame);
     if (!read(text)) throw new Error(`not a frame: ${text}`);
     const hand = () => {
-      if (this.#open && !this.dead && this.tab.alive) this.onmessage?.({ data: text } as never);
+      if (this.dead) return;
+      this.tab.do(() => {
+        if (this.#open) this.onmessage?.({ data: text } as never);
+      });
     };
     setTimeout(() => {
       if (this.server.held) this.server.held.push(hand);
@@ -207,7 +223,7 @@ export class FakeSocket implements Socket {
   }
 
   drop(): void {
-    this.close();
-    this.onclose?.({} as never);
+    this.server.sockets.delete(this);
+    this.tab.do(() => this.onclose?.({} as never));
   }
 }
