@@ -75,7 +75,7 @@ def finish(
     graph, by_service = exchange.graph, exchange.caller.is_service
     names: list[str] = []
 
-    def decide(record: Record, now: Millis) -> Decision:
+    def ended(record: Record, now: Millis) -> Decision:
         nonlocal names
         flow = graph.flow_of(record)
         names = draft_of(flow, wanted and wanted.buckets)
@@ -91,6 +91,16 @@ def finish(
         place = flow.finish.result if flow and flow.finish else ""
         marked, writes = graph.drafts.finished(record, draft, place, result, now)
         return change | marked, [*writes, happened(record, event, graph.new_ulid())]
+
+    def decide(record: Record, now: Millis) -> Decision:
+        try:
+            return ended(record, now)
+        except Conflict as refused:
+            # Two taps: the other one may have finished it after this session was read, and before its draft was.
+            found = graph.sessions.find(record.id)
+            if found.finished_at is None:
+                raise
+            raise NothingToDo(found) from refused
 
     try:
         record = exchange.access.change_with(session_id, decide)

@@ -10,7 +10,7 @@ from tessera.model.changes import Change
 from tessera.stores.attributes import encode_item
 from tessera.stores.keys import STEPS, charge_key, partition
 from tests.functions.service import CSRF, Answer, Context, Owner, Service
-from tests.support.fakes import FakeClock
+from tests.support.fakes import FakeClock, InterruptedStore
 
 TOUR = {
     "tour": {
@@ -217,6 +217,24 @@ def test_a_second_tap_finishes_nothing_and_the_flow_stays_where_it_is(service: S
     saved = service.call("data/save", "me", token=owner.token, body={"late": True}, **bucket(owner, "draft"))
     assert saved.json["version"] > 1, "after that of the draft before it"
     assert data(service, owner) == before | {"draft": {"late": True}}
+
+
+@pytest.mark.parametrize("then", [[], ["late"]])
+def test_of_two_taps_at_once_both_get_the_end(service: Service, clock: FakeClock, then: list[str]) -> None:
+    """The other one comes between the read of the session and that of its draft, which may be a new one by then."""
+    owner = filled(service, draft={"name": "Engine"})
+
+    def meanwhile() -> None:
+        assert finish(service, owner).status == 200
+        for name in then:
+            service.call("data/save", "me", token=owner.token, body={name: True}, **bucket(owner, "draft"))
+
+    table = InterruptedStore(service.table, "get_many", meanwhile)
+    answer = finish(Service(clock, service.secret, table), owner)
+    assert answer.status == 200
+    assert answer.json == read(service, owner)
+    assert data(service, owner)["result"]["data"] == {"draft": {"name": "Engine"}}
+    assert data(service, owner).get("draft", {}) == dict.fromkeys(then, True)
 
 
 def bucket(owner: Owner, name: str) -> dict[str, Any]:
