@@ -221,7 +221,7 @@ def test_a_second_tap_finishes_nothing_and_the_flow_stays_where_it_is(service: S
 
 @pytest.mark.parametrize("then", [[], ["late"]])
 def test_of_two_taps_at_once_both_get_the_end(service: Service, clock: FakeClock, then: list[str]) -> None:
-    """The other one comes between the read of the session and that of its draft, which may be a new one by then."""
+    """The other one comes between the read of the session and that of its draft, a new one perhaps."""
     owner = filled(service, draft={"name": "Engine"})
 
     def meanwhile() -> None:
