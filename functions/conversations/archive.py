@@ -5,7 +5,6 @@ a segment that TTL has taken before: its last image in the stream is then all th
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +17,6 @@ from tessera.stores.table import Item, Key
 from tessera.telemetry import ARCHIVE_FAILURES, ARCHIVE_LAG, ARCHIVED, ERRORS
 from tessera.wiring import Graph
 
-PAGE = 100
 MARGIN: Millis = 10 * SECOND
 
 type Conversation = tuple[str, str]
@@ -74,7 +72,7 @@ def _of_schedule(graph: Graph, remaining: Remaining) -> dict[str, Any]:
     """Tend what is due, shard by shard, while there is time; tell how long the rest waits."""
     now, tended, lag = graph.clock(), 0, 0
     for shard in range(graph.settings.cleanup_shards):
-        for item in _due(graph, shard, now):
+        for item in graph.archiver.due(shard, now):
             in_time = remaining() > MARGIN
             tended += in_time
             if not in_time or not _tended(graph, conversation_of(Key(item["pk"], item["sk"])), ()):
@@ -83,17 +81,6 @@ def _of_schedule(graph: Graph, remaining: Remaining) -> dict[str, Any]:
                 break  # of those that wait in this shard it is the one that waits longest
     graph.telemetry.gauge(ARCHIVE_LAG, lag)
     return {"tended": tended, "lagSeconds": lag}
-
-
-def _due(graph: Graph, shard: int, now: Millis) -> Iterator[Item]:
-    """Give what is due in a shard, the longest first, page by page."""
-    start: Item | None = None
-    while True:
-        page = graph.archiver.due(shard, now, limit=PAGE, start=start)
-        yield from page.items
-        start = page.last
-        if start is None:
-            return
 
 
 def _tended(graph: Graph, conversation: Conversation, rescued: "list[Item] | tuple[()]") -> bool:

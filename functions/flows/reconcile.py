@@ -1,7 +1,6 @@
 """The reconciler, on a schedule: charges that nobody has settled come to their end, or before a person."""
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -9,11 +8,10 @@ from tessera.entry import Entry, Remaining
 from tessera.errors import PoisonedItem, Unavailable
 from tessera.model.clock import SECOND, Millis
 from tessera.payments.payments import Look, Outcome
-from tessera.stores.table import Item, Key
+from tessera.stores.table import Key
 from tessera.telemetry import ERRORS, PAYMENT_LAG, PAYMENTS_RECONCILED
 from tessera.wiring import Graph
 
-PAGE = 100
 MARGIN: Millis = 30 * SECOND
 """What must be left for one more charge: two calls to the provider, and the table."""
 
@@ -24,7 +22,7 @@ def reconcile(_event: object, graph: Graph, remaining: Remaining) -> dict[str, A
         return _told(graph, Counter(), 0)
     now, counts, lag = graph.clock(), Counter[Outcome](), 0
     for shard in range(graph.charges.shards):
-        for item in _due(graph, shard, now):
+        for item in graph.charges.due(shard, now):
             if remaining() < MARGIN:
                 lag = max(lag, (now - item["expiresAt"]) // SECOND)
                 break  # of those that are left in this shard it is the one that waits longest
@@ -33,17 +31,6 @@ def reconcile(_event: object, graph: Graph, remaining: Remaining) -> dict[str, A
             if look.outcome == Outcome.POSTPONED and look.since is not None:
                 lag = max(lag, (now - look.since) // SECOND)
     return _told(graph, counts, lag)
-
-
-def _due(graph: Graph, shard: int, now: Millis) -> Iterator[Item]:
-    """Give what is due in a shard, the longest first, page by page."""
-    start: Item | None = None
-    while True:
-        page = graph.charges.due(shard, now, limit=PAGE, start=start)
-        yield from page.items
-        start = page.last
-        if start is None:
-            return
 
 
 def _looked_at(graph: Graph, key: Key) -> Look:

@@ -4,7 +4,6 @@ How an order becomes one deal and no second one is told in tessera.integrations.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from tessera.entry import Entry, Remaining
@@ -12,11 +11,9 @@ from tessera.integrations.delivery import Attempt, Outcome
 from tessera.integrations.events import ORDER_COMPLETED
 from tessera.model.clock import SECOND, Millis
 from tessera.stores.keys import OUTBOX
-from tessera.stores.table import Item
 from tessera.telemetry import CRM_LAG, DEAL_FAILURES, DEALS
 from tessera.wiring import Graph
 
-PAGE = 100
 MARGIN: Millis = 25 * SECOND
 """What is left of the time when no further call is begun: two of them may wait for their answers."""
 
@@ -34,7 +31,7 @@ def _of_schedule(graph: Graph, remaining: Remaining) -> dict[str, int]:
     """Deliver what is due, the longest first, while there is time; tell how long the rest waits."""
     now, lag, ends = graph.clock(), 0, Counter[str]()
     ready = graph.bitrix24.ready()
-    for item in _due(graph, now):
+    for item in graph.outbox.due(now):
         if not ready or remaining() < MARGIN:
             lag = max(lag, now - item["expiresAt"])
             break  # of those that are left it is the one that waits longest
@@ -46,17 +43,6 @@ def _of_schedule(graph: Graph, remaining: Remaining) -> dict[str, int]:
             break
     graph.telemetry.gauge(CRM_LAG, lag // SECOND)
     return {**ends, "lagSeconds": lag // SECOND}
-
-
-def _due(graph: Graph, now: Millis) -> Iterator[Item]:
-    """Give what is due page by page. What is postponed meanwhile is not due any more."""
-    start: Item | None = None
-    while True:
-        page = graph.outbox.due(now, limit=PAGE, start=start)
-        yield from page.items
-        start = page.last
-        if start is None:
-            return
 
 
 def _delivered(graph: Graph, session_id: str, remaining: Remaining) -> Attempt:

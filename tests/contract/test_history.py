@@ -419,7 +419,7 @@ class Archiving(RuleBasedStateMachine):
     @rule()
     def schedule(self) -> None:
         for shard in range(SHARDS):
-            for item in self.house.archiver.due(shard, self.house.clock(), limit=100).items:
+            for item in self.house.archiver.due(shard, self.house.clock()):
                 with suppress(PoisonedItem):
                     self.house.archiver.tend(*conversation_of(Key(item["pk"], item["sk"])))
 

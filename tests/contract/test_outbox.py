@@ -46,7 +46,7 @@ def complete(sessions: Sessions, outbox: Outbox, session_id: str) -> Record:
 
 
 def due(outbox: Outbox, now: int) -> list[str]:
-    return [item["pk"] for item in outbox.due(now, limit=10).items]
+    return [item["pk"] for item in outbox.due(now)]
 
 
 # --- into it -----------------------------------------------------------------------------------------

@@ -302,7 +302,7 @@ def delivering(scene: Scene) -> Callable[[], Any]:
     completing(scene)()
     service = scene.service.another(BITRIX24="on")
     service.graph.bitrix24 = Portal()
-    (item,) = service.graph.outbox.due(scene.clock.now + 86_400_000, limit=1).items
+    (item,) = service.graph.outbox.due(scene.clock.now + 86_400_000)
     return lambda: service.graph.order_delivery.deliver(item["pk"].removeprefix("OUTBOX#"), 0)
 
 

@@ -145,9 +145,7 @@ class House:
 
     def tend_due(self) -> int:
         """Do what the schedule does; return how many conversations were due."""
-        keys = [
-            item for shard in range(SHARDS) for item in self.archiver.due(shard, self.clock(), limit=100).items
-        ]
+        keys = [item for shard in range(SHARDS) for item in self.archiver.due(shard, self.clock())]
         for item in keys:
             self.archiver.tend(*conversation_of(Key(item["pk"], item["sk"])))
         return len(keys)

@@ -165,8 +165,8 @@ class Till:
 
     def due(self) -> list[Key]:
         """Return the charges that a run of the reconciler looks at now."""
-        pages = (self.charges.due(shard, self.clock(), limit=100) for shard in range(SHARDS))
-        return [Key(item["pk"], item["sk"]) for page in pages for item in page.items]
+        due = (self.charges.due(shard, self.clock()) for shard in range(SHARDS))
+        return [Key(item["pk"], item["sk"]) for items in due for item in items]
 
     def reconcile(self) -> list[Outcome]:
         """Do what a run of the schedule does; return what came of it."""

@@ -96,7 +96,7 @@ class Shop:
 
     @property
     def due(self) -> bool:
-        return bool(Outbox(self.table, on=True).due(self.clock.now, limit=1).items)
+        return any(Outbox(self.table, on=True).due(self.clock.now))
 
 
 def dying(at: int, *, after: bool) -> Callable[[Any], Any]:

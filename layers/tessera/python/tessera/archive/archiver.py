@@ -6,7 +6,7 @@ object as a range. After a crash, and beside another run, the intent is what eve
 under the same key with the same bytes. So whoever does what how often, each message is in one object.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import batched
 from typing import Any
@@ -30,7 +30,7 @@ from tessera.stores.keys import (
     segment_key,
 )
 from tessera.stores.overflow import overflow_prefix, resolved
-from tessera.stores.table import ABSENT, BY_EXPIRY, PRESENT, Item, Key, Page, Put, Table, Update
+from tessera.stores.table import ABSENT, BY_EXPIRY, PRESENT, Item, Key, Put, Table, Update, waiting
 
 ENOUGH = 5
 """Unarchived messages that make an object at once."""
@@ -110,9 +110,9 @@ class Archiver:
         with suppress(Stale):  # it has gone
             self._table.update(head_key(session_id, conversation_id), again | Change(clauses=(PRESENT,)))
 
-    def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
-        """Return a page of the keys of heads in a shard that wait since `now` or earlier."""
-        return self._table.query_index(BY_EXPIRY, due_bucket(shard), up_to=now, limit=limit, start=start)
+    def due(self, shard: int, now: Millis) -> Iterator[Item]:
+        """Give the keys of heads in a shard that wait since `now` or earlier, the longest waiting first."""
+        return waiting(self._table, due_bucket(shard), now)
 
     def _heads(self, session_id: str) -> list[Item]:
         return list(self._table.query(conversations(session_id), HEAD))

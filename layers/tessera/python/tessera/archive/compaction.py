@@ -29,12 +29,11 @@ from tessera.model.clock import Clock, Millis, rfc3339
 from tessera.stores.bucket import Bucket
 from tessera.stores.heads import compaction_bucket
 from tessera.stores.keys import COMPACTION, conversation_of, head_key, range_key
-from tessera.stores.table import BY_CUSTOMER, BY_EXPIRY, PRESENT, Item, Key, Page, Table
+from tessera.stores.table import BY_CUSTOMER, BY_EXPIRY, PAGE, PRESENT, Item, Key, Page, Table, pages
 
 MOST_MESSAGES, MOST_CHARACTERS = 10_000, 64_000_000
 """Where a batch ends, so that it fits into memory; the object over the limit still belongs to it."""
 
-_PAGE = 100
 _THREADS = 8
 _UNDUE = Change(
     remove=frozenset({(BY_EXPIRY.pk,), (BY_EXPIRY.sk,)}), clauses=(PRESENT, Clause((BY_EXPIRY.pk,), "present"))
@@ -153,10 +152,8 @@ class Compaction:
         The index lags behind the table: what it still shows may have been compacted, or purged. So the ranges are
         read themselves, and their heads: a conversation without one, or with a marked one, is being purged.
         """
-        start: Item | None = None
-        while True:
-            page = self._due(shard, limit=_PAGE, start=start)
-            ranges = [Key(item["pk"], item["sk"]) for item in page.items]
+        for page in pages(lambda start: self._due(shard, limit=PAGE, start=start)):
+            ranges = [Key(item["pk"], item["sk"]) for item in page]
             heads = {head_key(*conversation_of(key)) for key in ranges}
             items = self._table.get_many([*ranges, *heads], only=_READ) if ranges else []
             found = {Key(item["pk"], item["sk"]): item for item in items}
@@ -166,9 +163,6 @@ class Compaction:
                 for r, head in both
                 if BY_EXPIRY.pk in r and head and "purgingAt" not in head
             ]
-            if page.last is None:
-                return
-            start = page.last
 
     def _again(self, number: int) -> _Batch:
         """Return the batch of a manifest that was written before."""

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import batched
 from typing import Any
 from unicodedata import normalize
@@ -20,12 +21,11 @@ from tessera.archive.history import MAX_PAGE_BYTES, History, Message, fitting, w
 from tessera.model.clock import Clock, Millis
 from tessera.stores.heads import memory_of
 from tessera.stores.keys import HEAD, conversation_of, core_key
-from tessera.stores.table import BY_CUSTOMER, Item, Key, Table
+from tessera.stores.table import BY_CUSTOMER, PAGE, Item, Key, Table, pages
 
 MOST_BYTES = 150_000_000
 """Of messages in the index: it takes three times as much at most of the 512 MB of disk that a function has."""
 
-_PAGE = 100
 _ROWS = 500  # put into the index at once
 _CACHE_KIB = 16_384
 _MOST_WORDS = 32
@@ -116,17 +116,11 @@ class Memory:
 
     def _conversations(self, customer_id: str) -> list[_Conversation]:
         """Return the customer's conversations, those with the latest possible message first."""
+        turn = partial(self._table.query_index, BY_CUSTOMER, memory_of(customer_id), newest_first=True, limit=PAGE)
         found: list[_Conversation] = []
-        start = None
-        while True:
-            page = self._table.query_index(
-                BY_CUSTOMER, memory_of(customer_id), newest_first=True, limit=_PAGE, start=start
-            )
-            keys = [Key(item["pk"], item["sk"]) for item in page.items if item["sk"].startswith(HEAD)]
-            found += self._opened(keys)
-            if page.last is None:
-                return sorted(found, key=lambda conversation: conversation.until, reverse=True)
-            start = page.last
+        for page in pages(lambda start: turn(start=start)):
+            found += self._opened([Key(item["pk"], item["sk"]) for item in page if item["sk"].startswith(HEAD)])
+        return sorted(found, key=lambda conversation: conversation.until, reverse=True)
 
     def _opened(self, keys: list[Key]) -> Iterator[_Conversation]:
         """Read the heads of conversations; an open one's newest number stands on the core of its session."""

@@ -4,6 +4,7 @@ They lie in partitions of their own, so that a session which expires or is delet
 and in the index by expiry, so that the reconciler finds them without a scan. The means of payment are sealed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from tessera.model.clock import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECON
 from tessera.model.payments import Charge, Intent
 from tessera.stores.expiry import shard_of
 from tessera.stores.keys import charge_key
-from tessera.stores.table import ABSENT, BY_EXPIRY, PRESENT, Delete, Item, Key, Page, Put, Table
+from tessera.stores.table import ABSENT, BY_EXPIRY, PRESENT, Delete, Item, Key, Put, Table, waiting
 
 GRACE: Millis = MINUTE_SECONDS * SECOND
 """How long who wrote an intent has it alone: longer than its function may run."""
@@ -79,9 +80,9 @@ class Charges:
         except (KeyError, TypeError) as error:
             raise PoisonedItem(key.pk) from error
 
-    def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
-        """Return a page of keys of charges that the reconciler is to look at, the longest waiting first."""
-        return self._table.query_index(BY_EXPIRY, due_bucket(shard), up_to=now, limit=limit, start=start)
+    def due(self, shard: int, now: Millis) -> Iterator[Item]:
+        """Give the keys of charges that the reconciler is to look at, the longest waiting first."""
+        return waiting(self._table, due_bucket(shard), now)
 
     def postpone(self, key: Key, asked: int, now: Millis) -> None:
         """Look at it again later, the later the more often that was in vain."""

@@ -22,7 +22,7 @@ from tessera.model.changes import Change, Clause
 from tessera.model.clock import MINUTE_SECONDS, SECOND, Clock, Millis, rfc3339
 from tessera.model.live import Connection
 from tessera.model.topics import Topic
-from tessera.stores.table import ABSENT, MAX_WRITES, PRESENT, Index, Item, Key, Page, Put, Table, Update
+from tessera.stores.table import ABSENT, MAX_WRITES, PRESENT, Index, Item, Key, Put, Table, Update, waiting
 from tessera.stores.topics import partition
 
 BY_DUE = Index("byDue", "dueBucket", "dueAt")
@@ -177,9 +177,9 @@ class Connections:
         """Return those of the connections that stand."""
         return [_connection(item) for item in self._table.get_many([_key(each) for each in connection_ids])]
 
-    def due(self, shard: int, now: Millis, *, limit: int, start: Item | None = None) -> Page:
-        """Return a page of the connections about which something must be done."""
-        return self._table.query_index(BY_DUE, _bucket(shard), up_to=now, limit=limit, start=start)
+    def due(self, shard: int, now: Millis) -> Iterator[Item]:
+        """Give the keys of the connections about which something must be done."""
+        return waiting(self._table, _bucket(shard), now, BY_DUE)
 
 
 def connection_of(key: Item) -> str:

@@ -8,7 +8,7 @@ itself, and everybody who writes says which claim it is of. Before the call that
 whoever claims an order with an intent knows that there may be a deal already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tessera.model.clock import DAY_SECONDS, MINUTE_SECONDS, SECOND, Millis
 from tessera.model.orders import completed_order
 from tessera.model.record import Record
 from tessera.stores.keys import OUTBOX_DUE, outbox_key, outbox_of
-from tessera.stores.table import ABSENT, BY_CUSTOMER, BY_EXPIRY, PRESENT, Item, Page, Put, Table
+from tessera.stores.table import ABSENT, BY_CUSTOMER, BY_EXPIRY, PRESENT, Item, Put, Table, waiting
 
 GRACE: Millis = 2 * MINUTE_SECONDS * SECOND
 """How long the stream has for an order before the schedule looks at it."""
@@ -74,9 +74,9 @@ class Outbox:
             item[BY_CUSTOMER.pk] = outbox_of(record.session.customer_id)  # so that an erasure finds it
         return [Put(item, (ABSENT,))]
 
-    def due(self, now: Millis, *, limit: int, start: Item | None = None) -> Page:
-        """Return a page of keys of those that wait for a delivery, the longest first."""
-        return self._table.query_index(BY_EXPIRY, OUTBOX_DUE, up_to=now, limit=limit, start=start)
+    def due(self, now: Millis) -> Iterator[Item]:
+        """Give the keys of those that wait for a delivery, the longest waiting first."""
+        return waiting(self._table, OUTBOX_DUE, now)
 
     def claim(self, session_id: str, now: Millis) -> Claim | None:
         """Take the order of a session in hand; None when there is none, or it is told or in other hands.

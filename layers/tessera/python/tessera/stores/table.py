@@ -3,11 +3,14 @@
 tests/contract/ proves it on every implementation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from tessera.model.changes import Change, Clause
+from tessera.model.clock import Millis
 
 type Item = dict[str, Any]
 """An item with its `pk` and `sk`; values are plain JSON."""
@@ -82,6 +85,19 @@ class Page:
 
     items: Sequence[Item]
     last: Item | None
+
+
+PAGE = 100
+"""How many items a page has where nothing else decides it: one read of many, one transaction."""
+
+
+def pages(turn: Callable[[Item | None], Page]) -> Iterator[Sequence[Item]]:
+    """Give the items of each page. `turn` returns the page that follows a `last`, after None the first one."""
+    page = turn(None)
+    yield page.items
+    while page.last is not None:
+        page = turn(page.last)
+        yield page.items
 
 
 ABSENT = Clause(("pk",), "absent")
@@ -162,3 +178,12 @@ class Table(Protocol):
     def delete_many(self, keys: Sequence[Key]) -> None:
         """Delete them all, in batches; those that are not there do not matter."""
         ...
+
+
+def waiting(table: Table, bucket: str, now: Millis, index: Index = BY_EXPIRY) -> Iterator[Item]:
+    """Give the keys of what waits in a bucket of an index since `now` or earlier, the longest first, page by page.
+
+    What is put off meanwhile, beyond the page that was read, is not given.
+    """
+    turn = partial(table.query_index, index, bucket, up_to=now, limit=PAGE)
+    return chain.from_iterable(pages(lambda start: turn(start=start)))
