@@ -70,10 +70,13 @@ def test_steps_and_status_are_the_flow(device: Device) -> None:
 
 
 def test_an_extension_is_told_and_a_slide_is_not(device: Device) -> None:
-    device.call("tokens/ticket")
-    device.call("sessions/extend", body={"seconds": 60})
-    (told,) = device.told()
-    assert (told["change"], [*told["patch"]].count("expiresAt")) == ("session", 1)
+    """Also one that ends when a slide would have ended: somebody asked for it."""
+    for body in ({"seconds": 60}, {}):
+        expires_at = device.call("sessions/extend", body=body)["expiresAt"]
+        (told,) = device.told()
+        assert (told["change"], told["patch"]["expiresAt"]) == ("session", expires_at)
+    device.call("sessions/update", body={})
+    assert device.told() == []
 
 
 def test_a_bucket_is_told_with_its_own_version(device: Device) -> None:
@@ -95,10 +98,14 @@ def test_messages_are_told_by_their_numbers(device: Device) -> None:
     messages = device.call("conversations/append", body={"messages": said})["messages"]
     (told,) = device.told()
     assert told["change"] == "messages"
-    assert told["patch"] == {"messages": {"1": messages[0], "2": messages[1]}}
+    conversation = device.call("sessions/get")["conversationId"]
+    assert told["patch"] == {"conversationId": conversation, "messages": {"1": messages[0], "2": messages[1]}}
+    device.call("conversations/append", body={"messages": said[:1]})
+    (told,) = device.told()
+    assert [*told["patch"]] == ["messages"]
     device.call("conversations/pop")
     (told,) = device.told()
-    assert told["patch"] == {"messages": {"2": None}}
+    assert told["patch"] == {"messages": {"3": None}}
 
 
 def test_a_cart_and_what_happens_in_it_are_told(device: Device) -> None:

@@ -117,7 +117,8 @@ def extended(record: Record, seconds: int | None, now: Millis) -> Change:
     wanted = now + (seconds or record.idle_seconds) * SECOND
     change = touched(record, now)
     unslid = Change(change.assign, clauses=tuple(c for c in change.clauses if c.operator != "at most"))
-    return unslid | _expiring(record, min(wanted, record.session.absolute_expires_at))
+    told = Change(add={("extensions",): 1})  # by this devices know it from a touch, which may end at the same time
+    return unslid | _expiring(record, min(wanted, record.session.absolute_expires_at)) | told
 
 
 def _expiring(record: Record, at: Millis) -> Change:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tessera.model.clock import SECOND, rfc3339
+from tessera.model.clock import rfc3339
 from tessera.model.frames import compact
 from tessera.model.merge import merge_patch
 from tessera.model.session import Session
@@ -20,6 +20,9 @@ type Patch = dict[str, Any]
 """A JSON merge patch (RFC 7396)."""
 
 FLOW = frozenset({"status", "currentStep", "completedSteps", "upsells", "vaultId", "transactionId"})
+_FIRST = "1"
+"""The sequence number that a conversation begins with."""
+
 _KEPT_BOOKS = frozenset({"version", "updatedAt", "lastActivityAt"})
 """What every write changes; of a write whose point is another item, that item tells."""
 
@@ -80,7 +83,7 @@ def news_of(record: Mapping[str, Any]) -> list[News]:
     if sk.startswith(DATA) and not by_ttl:
         return [_of_bucket(session_id, sk.removeprefix(DATA), old, new)]
     if sk.startswith(SEGMENT) and new:
-        return _of_messages(session_id, old, new)
+        return _of_messages(session_id, sk.removeprefix(SEGMENT).partition("#")[0], old, new)
     if sk.startswith(ACTIONS) and new and not old:
         return _of_actions(session_id, new)
     return []
@@ -108,8 +111,7 @@ def _named(patch: Patch, old: Item, new: Item) -> str | None:
     """Return what kind of change it is; None where another record tells of it, or nothing is to be told."""
     names = patch.keys() - _KEPT_BOOKS - {"expiresAt"}
     if not names:
-        slid = min(new["updatedAt"] + new["idleSeconds"] * SECOND, new["absoluteExpiresAt"])
-        return "session" if new["expiresAt"] not in (old["expiresAt"], slid) else None
+        return "session" if new.get("extensions") != old.get("extensions") else None
     if names & FLOW:
         return "flow"
     if names == {"cartId"}:
@@ -132,12 +134,16 @@ def _of_bucket(session_id: str, name: str, old: Item, new: Item) -> Changed:
     return Changed(session_id, "data", version, {"data": {name: patch}} if exact else None)
 
 
-def _of_messages(session_id: str, old: Item, new: Item) -> list[News]:
-    """Tell of messages by their sequence numbers: as they are shown, or null where one was popped."""
+def _of_messages(session_id: str, conversation_id: str, old: Item, new: Item) -> list[News]:
+    """Tell of messages by their sequence numbers: as they are shown, or null where one was popped.
+
+    The first one of a conversation tells of that too: of the session's own record no device hears then.
+    """
     before = old.get("messages", {})
     told = {seq: _shown(seq, m) for seq, m in new["messages"].items() if seq not in before or before[seq] != m}
     exact = merge_patch({}, told) == {seq: message for seq, message in told.items() if message is not None}
-    return [Changed(session_id, "messages", None, {"messages": told} if exact else None)] if told else []
+    begun = {"conversationId": conversation_id} if _FIRST in told and _FIRST not in before else {}
+    return [Changed(session_id, "messages", None, {**begun, "messages": told} if exact else None)] if told else []
 
 
 def _shown(seq: str, message: Mapping[str, Any] | None) -> dict[str, Any] | None:
