@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from local.openapi.document import DOCUMENT
 from tests.template.breaking import Breaks, default, drop, pattern, put
 from tests.template.reading import Json, Template, strings
 
@@ -106,6 +107,19 @@ def origins_are_chosen(template: Template) -> list[str]:
     return problems
 
 
+def pages_may_send_what_is_described(template: Template) -> list[str]:
+    """A preflight passes with every header that the API takes: a page cannot send what is not on the list."""
+    described = json.loads(DOCUMENT.read_text())["components"]
+    taken = [each["name"] for each in described["parameters"].values() if each.get("in") == "header"]
+    taken += [each["name"] for each in described["securitySchemes"].values() if each.get("in") == "header"]
+    return [
+        f"{name} lets no page send {header}"
+        for name, api in _apis(template)
+        for header in ("Authorization", "Content-Type", *taken)
+        if header.lower() not in strings(api["CorsConfiguration"])
+    ]
+
+
 BREAKS: Breaks = {
     routes_have_an_authorizer: (
         (
@@ -168,6 +182,16 @@ BREAKS: Breaks = {
         (put("HttpApi.CorsConfiguration", {"AllowOrigins": ["*"]}), "HttpApi allows *"),
         (pattern("AllowedOrigins", ".*"), "AllowedOrigins allows 'https://a.example, https://b.example'"),
         (pattern("AllowedOrigins", "https://[a-z.]+"), "AllowedOrigins refuses ''"),
+    ),
+    pages_may_send_what_is_described: (
+        (
+            put("HttpApi.CorsConfiguration", {"AllowHeaders": ["authorization", "if-match", "x-tessera-csrf"]}),
+            "HttpApi lets no page send If-None-Match",
+        ),
+        (
+            put("HttpApi.CorsConfiguration", {"AllowHeaders": ["if-match", "if-none-match"]}),
+            "HttpApi lets no page send X-Tessera-Csrf",
+        ),
     ),
 }
 
