@@ -86,6 +86,8 @@ def test_a_company_declares_its_flows_in_full() -> None:
         pytest.param({"steps": ["a", "b"], "paying": "b"}, id="a payment that leads nowhere"),
         pytest.param({"steps": [1], "finish": {"buckets": ["a b"]}}, id="a bucket that cannot be"),
         pytest.param({"steps": [1], "finish": {"bucket": "a"}}, id="a misspelt name"),
+        pytest.param({"steps": [1], "finish": {"buckets": ["result"]}}, id="a draft that is its own result"),
+        pytest.param({"steps": ["a", "b", "a"]}, id="a step that comes twice"),
     ],
 )
 def test_a_flow_that_makes_no_sense_stops_the_start(flow: dict[str, Any]) -> None:

@@ -43,6 +43,12 @@ class Finish(_Configured):
     buckets: tuple[BucketName, ...] = ("draft",)
     result: BucketName = "result"
 
+    @model_validator(mode="after")
+    def _result_beside_the_draft(self) -> Self:
+        if self.result in self.buckets:
+            raise ValueError(f"{self.result} cannot be both draft and result")
+        return self
+
 
 class Flow(_Configured):
     """The steps in order. A guarded flow is moved by its operations and by services, never by a browser.
@@ -66,6 +72,8 @@ class Flow(_Configured):
         named += [] if self.paying is None else [self.paying]
         if foreign := [step for step in named if not self.has(step)]:
             raise ValueError(f"{foreign[0]} is no step of the flow")
+        if len(set(self.steps)) < len(self.steps):
+            raise ValueError("a step comes twice: nobody could tell where a session stands")
         if self.paying == self.steps[-1]:
             raise ValueError("a payment leads to a further step")
         return self
