@@ -292,6 +292,13 @@ class TestPresence:
         assert {frame["topic"]: len(frame["joined"]) for frame in ada.sent} == {LOBBY: 1, "app:kitchen": 1}
         assert len(carol.subscribe(LOBBY, presence=True)["presence"]) == 2
 
+    def test_who_subscribes_again_has_joined_when_it_came(self, ada: Socket, clock: FakeClock) -> None:
+        first = ada.subscribe(LOBBY, presence=True)["presence"]
+        clock.forward(5)
+        assert ada.subscribe(LOBBY, presence=True)["presence"] == first
+        ada.subscribe(LOBBY)
+        assert ada.subscribe(LOBBY, presence=True)["presence"] != first
+
     def test_who_goes_on_without_presence_has_left(self, ada: Socket, bob: Socket, stream: Stream) -> None:
         for socket in (ada, bob):
             socket.subscribe(LOBBY, presence=True)

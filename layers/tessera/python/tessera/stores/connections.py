@@ -134,7 +134,11 @@ class Connections:
         """
         last = {"until": connection.limit, "ttl": connection.limit // SECOND + _SPARE}
         sub: Item = {**_sub_key(topic, connection.id)._asdict(), "topic": str(topic), **last}
-        sub |= {"member": connection.member, "presence": presence, "joinedAt": self._clock()}
+        sub |= {
+            "member": connection.member,
+            "presence": presence,
+            "joinedAt": self._joined_at(connection, topic, presence),
+        }
         if connection.caller.session_id:
             sub["sessionId"] = connection.caller.session_id
         seen = Change({(name,): value for name, value in _attributes(connection).items()}, clauses=(PRESENT,))
@@ -144,6 +148,11 @@ class Connections:
         except Cancelled:
             return False
         return True
+
+    def _joined_at(self, connection: Connection, topic: Topic, presence: bool) -> Millis:
+        """Return since when others see it there, also where it subscribes again to resume."""
+        found = self._table.get(_sub_key(topic, connection.id)) if presence else None
+        return found["joinedAt"] if found and is_seen(found) else self._clock()
 
     def unsubscribe(self, connection_id: str, topic: Topic) -> None:
         """Have a connection receive a topic no more."""
