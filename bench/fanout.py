@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import boto3
 from botocore.credentials import ReadOnlyCredentials
+from botocore.httpsession import get_cert_path
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -59,7 +60,9 @@ def run() -> Outcome:
 
 
 def _posts(url: str) -> SocketPosts:
-    return SocketPosts(url, REGION, lambda: CREDENTIALS, system_clock, per_second=1_000_000)
+    return SocketPosts(
+        url, REGION, lambda: CREDENTIALS, system_clock, per_second=1_000_000, ca_bundle=get_cert_path(verify=True)
+    )
 
 
 def _frame() -> bytes:

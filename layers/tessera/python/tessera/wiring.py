@@ -301,8 +301,9 @@ class Graph:
 
     @cached_property
     def posts(self) -> "Posts":
-        """What posts to connections; tests put another one here. Only functions that carry aiohttp may ask."""
-        from botocore.session import get_session  # noqa: PLC0415 - tests build graphs without it
+        """What posts to connections; tests put another one here. Only functions that carry libcurl may ask."""
+        from botocore.httpsession import get_cert_path  # noqa: PLC0415 - tests build graphs without it
+        from botocore.session import get_session  # noqa: PLC0415 - same
 
         from tessera.realtime.posts import SocketPosts  # noqa: PLC0415 - see above
 
@@ -311,7 +312,12 @@ class Graph:
         region = str(session.get_config_variable("region"))
         settings = self.settings
         return SocketPosts(
-            settings.callback_url, region, found.get_frozen_credentials, self.clock, settings.posts_per_second
+            settings.callback_url,
+            region,
+            found.get_frozen_credentials,
+            self.clock,
+            settings.posts_per_second,
+            ca_bundle=str(session.get_config_variable("ca_bundle") or get_cert_path(True)),
         )
 
     @cached_property
