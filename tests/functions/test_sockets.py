@@ -1,6 +1,7 @@
 """Sockets: who gets in, what frames are answered with, what is delivered, and how they end."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -129,6 +130,24 @@ class TestFrames:
         assert slug(answers[3]) == "too-many-requests"
         clock.forward(60)
         assert socket.ask({"type": "ping"}) == {"type": "pong"}
+
+    def test_all_containers_count_the_frames_of_a_socket_together(
+        self, service: Service, clock: FakeClock
+    ) -> None:
+        """Soft by a thirtieth of the limit for each of them, for the price of a write every so many frames."""
+        limited = service.another(RATE_LIMITS="on", FRAMES_PER_MINUTE="60")
+        ada, bob = (plug(limited, ticket_of(limited, limited.create())) for _ in range(2))
+        containers = [limited.another() for _ in range(5)]
+        answers = [replace(ada, service=each).ask({"type": "ping"}) for _ in range(20) for each in containers]
+        let_through = [answer["type"] for answer in answers].count("pong")
+        assert 60 <= let_through <= 60 + 5 * 2
+        assert slug(answers[-1]) == "too-many-requests"
+        assert answers[-1]["problem"]["policy"] == "frames"
+        (counted,) = service.table.query(f"RATE#frames#{ada.id}")
+        assert counted["count"] == 100
+        assert bob.ask({"type": "ping"}) == {"type": "pong"}
+        clock.forward(60)
+        assert ada.ask({"type": "ping"}) == {"type": "pong"}
 
     def test_the_customers_topic_opens_with_the_login(self, service: Service) -> None:
         owner = service.create()

@@ -67,6 +67,7 @@ SETTINGS = Settings.of(
         "CLEANUP_SHARDS": "2",
         "REALTIME_TABLE": "RealtimeTable",
         "HISTORY_MESSAGES": "10",
+        "FRAMES_PER_MINUTE": "50",  # few enough for each frame to be counted by itself
         "PUSH_HOSTS": "push.example",
         "METRICS_FLUSH_SECONDS": "0",
         "PAYMENT_PROVIDER": "sandbox",

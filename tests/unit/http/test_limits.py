@@ -3,9 +3,10 @@
 import pytest
 
 from tessera.errors import TooManyRequests
-from tessera.http.limits import Limit, RateLimiter, creations, requests
+from tessera.http.limits import creations, headers, requests
 from tessera.settings import Settings
 from tessera.stores.counters import Counters
+from tessera.stores.limits import Limit, RateLimiter, batched
 from tessera.stores.memory import MemoryTable
 from tessera.stores.table import Key
 from tests.support.fakes import FailingStore, FakeClock
@@ -69,9 +70,12 @@ def test_a_new_minute_is_a_new_count() -> None:
 def test_headers_tell_what_is_left_and_until_when() -> None:
     world = World(10, batch=1)
     limiter = world.container()
-    assert limiter.check("a") == {"RateLimit": '"requests";r=9;t=60', "RateLimit-Policy": '"requests";q=10;w=60'}
+    assert headers("requests", 10, limiter.check("a")) == {
+        "RateLimit": '"requests";r=9;t=60',
+        "RateLimit-Policy": '"requests";q=10;w=60',
+    }
     world.clock.forward(45)
-    assert limiter.check("a")["RateLimit"] == '"requests";r=8;t=15'
+    assert headers("requests", 10, limiter.check("a"))["RateLimit"] == '"requests";r=8;t=15'
 
 
 def test_the_refusal_tells_it_too() -> None:
@@ -114,4 +118,5 @@ def test_creations_count_by_address_one_by_one_the_rest_by_session_in_batches() 
         | {"CREATIONS_PER_MINUTE": "7", "REQUESTS_PER_MINUTE": "70"}
     )
     assert creations(settings) == Limit("creations", 7, batch=1, by_address=True)
-    assert (requests(settings).per_minute, requests(settings).by_address) == (70, False)
+    assert requests(settings) == Limit("requests", 70, batch=2)
+    assert [batched("frames", number).batch for number in (1, 59, 60, 600)] == [1, 1, 2, 20]

@@ -285,10 +285,11 @@ class Graph:
     @cached_property
     def sockets(self) -> "Sockets":
         """What answers frames."""
-        from tessera.realtime.pace import Pace  # noqa: PLC0415 - same
-        from tessera.realtime.sockets import Sockets  # noqa: PLC0415 - same
+        from tessera.realtime.sockets import Sockets  # noqa: PLC0415 - few functions have sockets
+        from tessera.stores.limits import RateLimiter, batched  # noqa: PLC0415 - same
 
         settings = self.settings
+        limiter = RateLimiter(batched("frames", settings.frames_per_minute), self.counters, self.clock)
         return Sockets(
             self.connections,
             self.topics,
@@ -296,7 +297,7 @@ class Graph:
             self.sessions,
             self.clock,
             apps=settings.app_topics,
-            pace=Pace(settings.frames_per_minute, self.clock) if settings.rate_limits == "on" else None,
+            limiter=limiter if settings.rate_limits == "on" else None,
         )
 
     @cached_property

@@ -22,8 +22,9 @@ from tessera.container import Container
 from tessera.errors import InternalError, NotFound, Problem
 from tessera.http import body, problems
 from tessera.http.exchange import Answer, Event, Exchange, Holder
-from tessera.http.limits import Limit, RateLimiter, requests
+from tessera.http.limits import requests
 from tessera.settings import Settings
+from tessera.stores.limits import Limit, RateLimiter
 from tessera.wiring import Graph
 
 _JSON = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, cls=Encoder)

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tessera.errors import InternalError, Problem, Unavailable
-from tessera.http import body, origins, problems
+from tessera.http import body, limits, origins, problems
 from tessera.http.access import Access, check_if_match, check_if_none_match
-from tessera.http.limits import RateLimiter
 from tessera.model.caller import ME, Caller
 from tessera.model.ids import is_session_id
 from tessera.stores.keys import partition
+from tessera.stores.limits import RateLimiter
 from tessera.telemetry import ERRORS, REQUESTS
 from tessera.wiring import Graph
 
@@ -98,7 +98,8 @@ class Exchange:
         if self.caller.by_cookie:
             origins.check_cookie_use(self.method, self.headers, settings.allowed_origins)
         if settings.rate_limits == "on" and (who := self._counted_as(limiter)):
-            self.reply_headers |= limiter.check(who)
+            limit = limiter.limit
+            self.reply_headers |= limits.headers(limit.name, limit.per_minute, limiter.check(who))
         self.event["body"] = body.read(self.event, self.headers.get("content-type", ""), max_bytes)
         self.event["isBase64Encoded"] = False
         key = self.headers.get("idempotency-key") if self.method == "POST" and self._replays else None

@@ -6,6 +6,7 @@ from typing import Any
 
 from tessera.errors import Invalid, MalformedJson, Problem, TooManyRequests
 from tessera.http.limits import headers as rate_limit_headers
+from tessera.stores.limits import Room
 
 CONTENT_TYPE = "application/problem+json"
 _KEY = "[key]"
@@ -16,7 +17,7 @@ def answer(problem: Problem) -> dict[str, Any]:
     """Return the answer as API Gateway takes it."""
     headers = {"Content-Type": CONTENT_TYPE}
     if isinstance(problem, TooManyRequests):
-        headers |= rate_limit_headers(problem.policy, problem.limit, 0, problem.reset)
+        headers |= rate_limit_headers(problem.policy, problem.limit, Room(0, problem.reset))
         headers["Retry-After"] = str(problem.reset)
     elif problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)

@@ -20,8 +20,8 @@ from tessera.model.frames import MAX_FRAME, Ping, Publish, Refused, Subscribe, U
 from tessera.model.live import LONGEST, Connection
 from tessera.model.record import Record
 from tessera.model.topics import Topic, check_publish, check_read
-from tessera.realtime.pace import Pace
 from tessera.stores.connections import Connections, present
+from tessera.stores.limits import RateLimiter
 from tessera.stores.session_store import SessionStore
 from tessera.stores.table import Table
 from tessera.stores.topics import Head, Place, Published, Topics
@@ -46,10 +46,10 @@ class Sockets:
         clock: Clock,
         *,
         apps: Sequence[str],
-        pace: Pace | None,
+        limiter: RateLimiter | None,
     ) -> None:
         self._connections, self._topics, self._table = connections, topics, table
-        self._sessions, self._clock, self._apps, self._pace = sessions, clock, apps, pace
+        self._sessions, self._clock, self._apps, self._limiter = sessions, clock, apps, limiter
 
     def open(self, connection_id: str, ticket: str) -> None:
         """Let a connection in that brings a ticket, or raise what keeps it out.
@@ -76,8 +76,8 @@ class Sockets:
         """Answer a frame with a frame; whatever is wrong with it, the connection lives on."""
         frame_id: Any = None
         try:
-            if self._pace:
-                self._pace.check(connection_id)
+            if self._limiter:
+                self._limiter.check(connection_id)
             request = frames.read(text)
             frame_id = request.id
             return self._answered(connection_id, request)
