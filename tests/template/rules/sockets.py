@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from tessera.model.frames import REQUESTS
-from tests.template.breaking import Breaks, drop, drop_resource, put
+from tests.template.breaking import Breaks, drop, drop_attribute, drop_resource, put
 from tests.template.reading import Function, Json, Template, strings, text
 
 _DOOR = "realtime/connect"
@@ -93,6 +93,40 @@ def frames_are_answered(template: Template) -> list[str]:
     return problems
 
 
+def frames_go_out_by_the_gateways_own_address(template: Template) -> list[str]:
+    """Policies allow posts by API and stage; a domain of the sockets must change nothing about that."""
+    posting = {
+        function.logical_id: text(function.properties["Environment"]["Variables"]["CALLBACK_URL"])
+        for function in template.functions()
+        if "execute-api:ManageConnections" in strings(function.properties.get("Policies"))
+    }
+    problems = [] if posting else ["nobody posts"]
+    problems += [f"{name} posts to {url}" for name, url in posting.items() if url != _CALLBACK]
+    return problems + [
+        f"{api} has no address of its own"
+        for api, properties in _apis(template).items()
+        if properties.get("DisableExecuteApiEndpoint")
+    ]
+
+
+def domains_are_of_one_api(template: Template) -> list[str]:
+    """API Gateway maps no domain to sockets and to HTTP, and the outputs name the domain that there is."""
+    problems: list[str] = []
+    mapped: dict[str, str] = {}
+    for name, found in template.of_type("AWS::ApiGatewayV2::ApiMapping"):
+        domain, api = (found["Properties"][part]["Ref"] for part in ("DomainName", "ApiId"))
+        if mapped.setdefault(domain, api) != api:
+            problems.append(f"{domain} is of two APIs")
+        if found.get("Condition") != template.resources[domain].get("Condition"):
+            problems.append(f"{name} is there without {domain}")
+    for output, domain in (("HttpUrl", "Domain"), ("WebSocketUrl", "SocketDomain")):
+        condition = template.resources.get(domain, {}).get("Condition")
+        if template.body["Outputs"][output]["Value"].get("Fn::If", [None])[0] != condition:
+            problems.append(f"{output} does not know {domain}")
+    return problems
+
+
+_CALLBACK = "https://${WebSocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${WebSocketStage}"
 _MESSAGE = {"Fn::Sub": "integrations/${MessageIntegration}"}
 _OF_ANY_API = {"Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:*/*"}
 
@@ -134,6 +168,21 @@ BREAKS: Breaks = {
         (drop_resource("RealtimeMessageFunction"), "leads subscribe to None, not realtime/message"),
         (drop_resource("DisconnectPermission"), "WebSocketApi may not call RealtimeDisconnectFunction"),
         (drop("WebSocketStage.AutoDeploy"), "WebSocketApi has no stage that follows it"),
+    ),
+    frames_go_out_by_the_gateways_own_address: (
+        (
+            put("RealtimeFanoutFunction.Environment.Variables.CALLBACK_URL", "https://live.example.com"),
+            "RealtimeFanoutFunction posts to https://live.example.com",
+        ),
+        (put("WebSocketApi.DisableExecuteApiEndpoint", value=True), "WebSocketApi has no address of its own"),
+    ),
+    domains_are_of_one_api: (
+        (put("SocketDomainMapping.DomainName", {"Ref": "Domain"}), "Domain is of two APIs"),
+        (drop_attribute("SocketDomainMapping", "Condition"), "SocketDomainMapping is there without SocketDomain"),
+        (
+            lambda body: body["Outputs"]["WebSocketUrl"].update(Value={"Fn::Sub": "wss://${WebSocketApi}"}),
+            "WebSocketUrl does not know SocketDomain",
+        ),
     ),
     frames_are_answered: (
         (drop("PingRoute.RouteResponseSelectionExpression"), "PingRoute keeps the answer for itself"),
