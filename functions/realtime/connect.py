@@ -23,7 +23,7 @@ def connect(event: dict[str, Any], graph: Graph, _remaining: Remaining) -> dict[
     try:
         ticket = _ticket(headers.get("sec-websocket-protocol", ""))
         origin = headers.get("origin")
-        if origin and not origins.is_allowed(origin, graph.settings.allowed_origins):
+        if origin is not None and not origins.is_allowed(origin, graph.settings.allowed_origins):
             raise CrossSiteRequest("Sockets are opened by pages of allowed Origins")
         graph.sockets.open(context["connectionId"], ticket)
     except Problem as problem:

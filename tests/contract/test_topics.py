@@ -224,7 +224,7 @@ class TestConnections:
         last, away = Topic.parse("app:99"), replace(mine, away=True)
 
         def seen() -> int:
-            return len(present(list(connections.subscribers(last))))
+            return len(list(present(connections.subscribers(last))))
 
         connections.mark_away(replace(mine, seen_at=mine.seen_at - 1), away)
         assert (connections.get("one"), seen()) == (mine, 1)

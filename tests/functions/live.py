@@ -21,10 +21,12 @@ class Socket:
 
     def ask(self, frame: Any) -> Any:
         """Send a frame, or any text; return the answer."""
+        return json.loads(self.answer(frame))
+
+    def answer(self, frame: Any) -> str:
+        """Send a frame, or any text; return the answer as it is sent."""
         text = frame if isinstance(frame, str) else json.dumps(frame)
-        return json.loads(
-            self.service.handler("realtime/message")(self._event("MESSAGE", body=text), Context())["body"]
-        )
+        return self.service.handler("realtime/message")(self._event("MESSAGE", body=text), Context())["body"]
 
     def subscribe(self, topic: str, **more: Any) -> Any:
         return self.ask({"type": "subscribe", "id": 1, "topic": topic, **more})

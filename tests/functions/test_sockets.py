@@ -6,11 +6,27 @@ from typing import Any
 
 import pytest
 
+from tessera.model.caller import Caller
+from tessera.model.clock import rfc3339
+from tessera.model.frames import MAX_DATA, MAX_FRAME, compact
+from tessera.model.live import LONGEST, Connection
+from tessera.model.topics import Topic
+from tessera.realtime.delivery import PAGE
 from tests.functions.live import Socket, Stream, connecting, plug, service_ticket, ticket_of
 from tests.functions.service import Context, Service, sample
 from tests.support.fakes import FailingStore, FakeClock
 
 LOBBY = "app:lobby"
+
+
+def crowd(service: Service, count: int, *, presence: bool = False) -> None:
+    """Have so many connections subscribe to the lobby."""
+    connections, now = service.graph.connections, service.graph.clock()
+    for number in range(count):
+        caller = Caller(session_id=f"ses_{number:026}", epoch=1)
+        connection = Connection(f"crowd-{number:05}", f"member-{number}", caller, now, now, now + LONGEST)
+        connections.open(connection)
+        connections.subscribe(connection, Topic.parse(LOBBY), presence=presence)
 
 
 @pytest.fixture
@@ -53,12 +69,27 @@ class TestTickets:
         clock.forward(1)
         assert connecting(service, f"tessera.v1, ticket.{tickets[1]}", "late")["statusCode"] == 401
 
-    def test_a_logout_kills_it(self, service: Service) -> None:
-        owner = service.create()
+    @pytest.mark.parametrize("end", ["this", "all", "others", "login", "delete", "expiry"])
+    def test_it_is_dead_with_the_token_that_got_it(self, service: Service, clock: FakeClock, end: str) -> None:
+        owner = service.login(service.create(ttlSeconds=50), "c1")
         ticket = ticket_of(service, owner)
-        service.call("tokens/revoke", token=owner.token, body={"scope": "this"})
-        assert connecting(service, f"tessera.v1, ticket.{ticket}", "late")["statusCode"] == 401
+        if end == "expiry":
+            clock.forward(50)
+        elif end == "login":
+            service.login(owner, "c1")
+        elif end == "delete":
+            service.call("sessions/delete", "me", token=owner.token)
+        else:
+            by = service.login(service.create(), "c1") if end == "others" else owner
+            service.call("tokens/revoke", token=by.token, body={"scope": end})
+        assert connecting(service, f"tessera.v1, ticket.{ticket}", "late")["statusCode"] in (401, 404)
         assert list(service.realtime_table.query("CONNECTION#late")) == []
+
+    def test_it_says_until_when_it_is_good(self, service: Service, clock: FakeClock) -> None:
+        owner = service.create()
+        answer = service.call("tokens/ticket", "me", token=owner.token).json
+        assert answer.keys() == {"ticket", "expiresAt"}
+        assert answer["expiresAt"] == rfc3339(clock() + 60_000)
 
     def test_a_sessions_ticket_is_its_owners_alone(self, service: Service) -> None:
         owner, other = service.create(), service.create()
@@ -82,14 +113,61 @@ class TestTickets:
             ("http://localhost:5173", 200),
             ("https://evil.example", 403),
             ("null", 403),
+            ("", 403),
+            ("https://shop.example.evil.example", 403),
+            ("https://shop.example:8443", 403),
+            ("http://shop.example", 403),
+            ("https://shop.example/", 403),
         ],
     )
     def test_a_page_needs_an_allowed_origin(self, service: Service, origin: str, status: int) -> None:
         protocols = f"tessera.v1, ticket.{ticket_of(service, service.create())}"
         assert connecting(service, protocols, "c", Origin=origin)["statusCode"] == status
+        if status != 200:  # the ticket was not used up by a page that may not use it
+            assert connecting(service, protocols, "again")["statusCode"] == 200
 
 
 class TestFrames:
+    def test_they_have_the_members_that_the_contract_names(
+        self, ada: Socket, bob: Socket, service: Service, stream: Stream
+    ) -> None:
+        subscribed = ada.ask({"type": "subscribe", "id": "s", "topic": LOBBY, "presence": True})
+        (member,) = subscribed.pop("presence")
+        epoch = subscribed.pop("epoch")
+        assert subscribed == {
+            "type": "subscribed",
+            "id": "s",
+            "topic": LOBBY,
+            "offset": 0,
+            "recovered": False,
+            "messages": [],
+        }
+        assert member.keys() == {"member", "sessionId", "joinedAt"}
+        assert ada.publish(LOBBY, "m", {"n": 1}, priority=3) == {
+            "type": "ack",
+            "id": 2,
+            "epoch": epoch,
+            "offset": 1,
+        }
+        bob.subscribe(LOBBY, presence=True)
+        bob.disconnect()
+        bob.disconnect()
+        stream.flow()
+        frames = {frame["type"]: frame for frame in ada.sent}
+        assert frames["message"].keys() == {
+            *("type", "topic", "epoch", "offset", "messageId", "data", "publishedAt"),
+        }
+        assert frames["presence"].keys() == {"type", "topic", "joined", "left"}
+        assert ada.ask({"type": "unsubscribe", "id": 4, "topic": LOBBY}) == {
+            "type": "unsubscribed",
+            "id": 4,
+            "topic": LOBBY,
+        }
+        error = ada.ask({"type": "subscribe", "id": 5, "topic": f"session:{service.create().id}"})
+        assert error.keys() == {"type", "id", "problem"}
+        assert error["problem"]["status"] == 403
+        assert "id" not in ada.ask("{")
+
     @pytest.mark.parametrize(
         ("frame", "problem"),
         [
@@ -158,6 +236,46 @@ class TestFrames:
         assert socket.subscribe("customer:c1")["type"] == "subscribed"
         assert slug(socket.subscribe("customer:c2")) == "not-yours"
 
+    def test_a_service_speaks_to_all_sessions_of_a_customer(self, service: Service, stream: Stream) -> None:
+        devices = [plug(service, ticket_of(service, service.login(service.create(), "c1"))) for _ in range(2)]
+        for device in devices:
+            device.subscribe("customer:c1")
+        shop, agent = (
+            plug(service, service_ticket(service, scope)) for scope in ("customers:write", "agents:write")
+        )
+        assert shop.publish("customer:c1", "m", "hello")["offset"] == 1
+        assert slug(agent.publish("customer:c1", "n")) == "scope-missing"
+        assert slug(devices[0].publish("customer:c1", "o")) == "scope-missing"
+        assert slug(shop.publish(f"session:{service.create().id}", "p")) == "forbidden"
+        stream.flow()
+        assert [[frame["data"] for frame in device.sent] for device in devices] == [["hello"], ["hello"]]
+
+    @pytest.mark.parametrize("name", ["a b", "ü 🎉", "a#b", "a:b:c", "a/b?c=d&e", '"\\', "'; --", "*", "x" * 200])
+    def test_a_topic_may_have_odd_characters(self, ada: Socket, bob: Socket, stream: Stream, name: str) -> None:
+        topic = f"app:{name}"
+        epoch = ada.subscribe(topic)["epoch"]
+        assert bob.publish(topic, name, name)["type"] == "ack"
+        stream.flow()
+        assert [(frame["topic"], frame["messageId"]) for frame in ada.sent] == [(topic, name)]
+        found = ada.subscribe(topic, since={"epoch": epoch, "offset": 0})
+        assert [message["data"] for message in found["messages"]] == [name]
+
+    @pytest.mark.parametrize("text", ["ä", "🎉", "x", '"', "\n"])
+    def test_the_largest_data_fits_a_frame_whatever_it_is_written_in(
+        self, ada: Socket, stream: Stream, text: str
+    ) -> None:
+        """28 KB as JSON in UTF-8, in a topic and under an id that are as long as they may be."""
+        each = len(compact(text).encode()) - 2
+        data = text * ((MAX_DATA - 2) // each)
+        topic, message_id = f"app:{'🎉' * 200}", "ü" * 200
+        ada.subscribe(topic)
+        frame = {"type": "publish", "id": 1, "topic": topic, "messageId": message_id, "data": data}
+        assert ada.ask(compact(frame))["type"] == "ack"
+        assert slug(ada.ask(compact({**frame, "data": data + text}))) == "invalid"
+        stream.flow()
+        assert [sent["data"] for sent in ada.sent] == [data]
+        assert len(compact(ada.sent[0]).encode()) <= MAX_FRAME
+
 
 class TestDelivery:
     def test_messages_go_to_all_who_subscribe_in_their_order(
@@ -195,6 +313,41 @@ class TestDelivery:
         followed = [frame["offset"] for frame in ada.sent]
         assert [message["offset"] for message in answer["messages"]] == [2]
         assert {*followed} >= {3, 4, 5, 6}
+
+    def test_what_did_not_fit_follows_each_time_that_it_is_asked_for(
+        self, ada: Socket, bob: Socket, stream: Stream
+    ) -> None:
+        epoch = ada.subscribe(LOBBY)["epoch"]
+        for number in range(4):
+            bob.publish(LOBBY, f"m-{number}", "x" * 20_000)
+        stream.flow()
+        for _ in range(2):
+            ada.sent.clear()
+            answer = ada.subscribe(LOBBY, since={"epoch": epoch, "offset": 0})
+            stream.flow()
+            told = [*answer["messages"], *ada.sent]
+            assert [message["offset"] for message in told] == [1, 2, 3, 4]
+
+    def test_a_position_of_the_future_is_none(self, ada: Socket, bob: Socket) -> None:
+        epoch = bob.publish(LOBBY, "m")["epoch"]
+        for offset in (2, 10**6, 2**63):
+            answer = ada.subscribe(LOBBY, since={"epoch": epoch, "offset": offset})
+            assert (answer["recovered"], answer["messages"], answer["offset"]) == (False, [], 1)
+        assert ada.subscribe(LOBBY, since={"epoch": epoch, "offset": 1})["recovered"] is True
+
+    def test_a_large_topic_is_served_page_by_page(self, service: Service, ada: Socket, stream: Stream) -> None:
+        """Each page leaves the next one to another invocation; nobody is left out, and nobody hears twice."""
+        graph, count = service.graph, 2 * PAGE + 100
+        crowd(service, count)
+        epoch = ada.publish(LOBBY, "m", "for all")["epoch"]
+        for _ in range(3):
+            assert stream.deliver(stream.records("realtime_table")) == {"batchItemFailures": []}
+        assert stream.records("realtime_table") == []
+        heard = {name: frames for name, frames in service.posts.sent.items() if name.startswith("crowd-")}
+        assert len(heard) == count
+        assert {(frame["epoch"], frame["offset"]) for frames in heard.values() for frame in frames} == {(epoch, 1)}
+        assert max(map(len, heard.values())) == 1
+        assert len(list(graph.connections.subscribers(Topic.parse(LOBBY)))) == count
 
     def test_urgent_messages_go_first(self, ada: Socket, bob: Socket, stream: Stream) -> None:
         for topic in ("app:a", "app:b"):
@@ -242,6 +395,30 @@ class TestDelivery:
 
 
 class TestPresence:
+    def test_where_more_are_present_than_fit_a_frame_the_others_follow(
+        self, service: Service, ada: Socket, bob: Socket, stream: Stream
+    ) -> None:
+        """Beside messages that did not fit either, and the last word of an agent that fills a frame alone."""
+        count = 700
+        crowd(service, count, presence=True)
+        epoch = ada.subscribe(LOBBY)["epoch"]
+        for number in range(3):
+            bob.publish(LOBBY, f"m-{number}", "x" * 20_000)
+        stream.flow()
+        ada.sent.clear()
+        since = {"epoch": epoch, "offset": 0}
+        text = ada.answer({"type": "subscribe", "id": 1, "topic": LOBBY, "presence": True, "since": since})
+        answer = json.loads(text)
+        assert len(text.encode()) <= MAX_FRAME
+        assert 100 < len(answer["presence"]) < count
+        stream.flow()
+        (joined,) = ([frame["joined"] for frame in ada.sent if frame["type"] == "presence"],)
+        assert all(len(compact(frame).encode()) <= MAX_FRAME for frame in ada.sent)
+        members = [member["member"] for some in (answer["presence"], *joined) for member in some]
+        assert {f"member-{number}" for number in range(count)} <= {*members}
+        told = [*answer["messages"], *(frame for frame in ada.sent if frame["type"] == "message")]
+        assert [message["offset"] for message in told] == [1, 2, 3]
+
     def test_who_comes_and_goes_is_told_to_those_who_watch(self, ada: Socket, bob: Socket, stream: Stream) -> None:
         assert len(ada.subscribe(LOBBY, presence=True)["presence"]) == 1
         stream.flow()

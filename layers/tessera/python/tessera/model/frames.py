@@ -1,6 +1,7 @@
 """Frames: what a client sends over its socket, and what it is sent. JSON in camelCase, `type` says which."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Never
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -16,6 +17,9 @@ MAX_DATA = 28 * 1024
 """Bytes that the `data` of a message may have as JSON; the rest of a frame is for what stands around it."""
 
 PRIORITIES = 10
+
+_SPARE = 128
+"""Bytes that a list leaves free, for its own name and an empty list after it."""
 
 type Frame = dict[str, Any]
 
@@ -163,6 +167,40 @@ def compact(value: Any) -> str:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         return json.dumps(value, separators=(",", ":"), allow_nan=False)  # lone surrogates are no UTF-8
     return text
+
+
+class Growing:
+    """A frame that grows by lists, each as far as there is room."""
+
+    def __init__(self, start: Frame) -> None:
+        self._text = compact(start)[:-1]
+        self._room = MAX_FRAME - len(self._text.encode()) - len("}")
+
+    def add(self, name: str, value: str) -> None:
+        """Add a member, whose value is JSON as text."""
+        member = f',"{name}":{value}'
+        self._text += member
+        self._room -= len(member.encode())
+
+    def fill[T](self, name: str, values: Iterable[tuple[T, str]], last: T) -> T:
+        """Add a list of as many values as fit, in their order; return the mark of the last one, or `last`.
+
+        Each value comes with its mark, as JSON in text.
+        """
+        told: list[str] = []
+        room = self._room - _SPARE
+        for mark, text in values:
+            room -= len(text.encode()) + len(",")
+            if room < 0:
+                break
+            told.append(text)
+            last = mark
+        self.add(name, f"[{','.join(told)}]")
+        return last
+
+    def text(self) -> str:
+        """Return the frame."""
+        return self._text + "}"
 
 
 def error(problem: Problem, frame_id: Any = None) -> Frame:

@@ -1,22 +1,25 @@
 """Delivery: what was published goes out to those who subscribe, page by page; who is gone is forgotten."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import batched, islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from tessera.errors import Problem
 from tessera.model import frames
 from tessera.model.clock import Clock
 from tessera.model.frames import compact
 from tessera.model.topics import Topic
-from tessera.stores.connections import Connections, shown
+from tessera.stores.connections import Connections, present, shown
 from tessera.stores.table import Item, Table
 from tessera.stores.topics import Place, Published, Topics
 from tessera.stores.work import Work, leave
 
 PAGE = 1_000
 """Subscribers that one invocation serves of a topic; the others are left to the next, beside the other topics."""
+
+INTRODUCED = 150
+"""Members that fit one frame."""
 
 
 @dataclass
@@ -73,9 +76,17 @@ class Delivery:
         topic = Topic.parse(work.topic)
         messages = self._topics.between(topic, work.since, work.up_to)
         if work.connection_id:
-            return self.send({work.connection_id: [message_frame(message) for message in messages]})
+            others = self._introducing(topic, work.page) if work.page else ()
+            return self.send({work.connection_id: [*others, *map(message_frame, messages)]})
         held = list(messages)
         return self.deliver(topic, held, page=work.page) if held else 0
+
+    def _introducing(self, topic: Topic, page: str) -> Iterator[bytes]:
+        """Yield frames that tell who is present of those after `page`."""
+        members = (each.as_json() for each in present(self._connections.subscribers(topic, after=page)))
+        for some in batched(members, INTRODUCED, strict=False):
+            frame: dict[str, Any] = {"type": "presence", "topic": str(topic), "joined": some, "left": []}
+            yield compact(frame).encode()
 
     def announce(self, topic: Topic, joined: Sequence[Item], left: Sequence[Item]) -> int:
         """Tell those who watch a topic who has come and gone; `joined` and `left` are subscriptions as kept."""

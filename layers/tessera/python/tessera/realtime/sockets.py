@@ -16,19 +16,16 @@ from tessera.errors import (
 from tessera.model import frames
 from tessera.model.caller import Caller
 from tessera.model.clock import SECOND, Clock, Millis
-from tessera.model.frames import MAX_FRAME, Ping, Publish, Refused, Subscribe, Unsubscribe, compact
+from tessera.model.frames import Ping, Publish, Refused, Subscribe, Unsubscribe, compact
 from tessera.model.live import LONGEST, Connection
 from tessera.model.record import Record
 from tessera.model.topics import Topic, check_publish, check_read
-from tessera.stores.connections import Connections, present
+from tessera.stores.connections import BEFORE_ALL, Connections, present
 from tessera.stores.limits import RateLimiter
 from tessera.stores.session_store import SessionStore
 from tessera.stores.table import Table
-from tessera.stores.topics import Head, Place, Published, Topics
+from tessera.stores.topics import Place, Topics
 from tessera.stores.work import Work, leave
-
-SPARE = 512
-"""Bytes of a frame that stay free, for the members around its messages."""
 
 _NOTED: Millis = 20 * SECOND
 """How much older a sign of life may become before it is written down anew."""
@@ -129,29 +126,23 @@ class Sockets:
         since = request.since and Place(request.since.epoch, request.since.offset)
         missed = self._topics.after(topic, head, since) if since else None
         answer: dict[str, Any] = {"type": "subscribed", "id": request.id, "topic": request.topic}
-        answer |= {**head.place._asdict(), "recovered": missed is not None}
-        if request.presence:
-            answer["presence"] = present(list(self._connections.subscribers(topic)))
-        if missed is None or since is None:
-            return _with_retained(answer, head)
-        return self._with_missed(connection, answer, since, head, missed)
+        told = frames.Growing(answer | {**head.place._asdict(), "recovered": missed is not None})
+        if missed is None and head.retained:
+            told.add("retained", f"{{{head.retained.as_json()}}}")
+        page = self._introduce(topic, told) if request.presence else ""
+        messages = ((message.place.offset, f"{{{message.as_json()}}}") for message in missed or ())
+        last = told.fill("messages", messages, since.offset if since and missed is not None else head.place.offset)
+        if page or last < head.place.offset:
+            rest = Work(str(topic), Place(head.place.epoch, last), head.place.offset, connection.id, page)
+            leave(self._table, self._clock, replace(rest, asked=secrets.token_hex(8)))
+        return told.text()
 
-    def _with_missed(
-        self, connection: Connection, answer: dict[str, Any], since: Place, head: Head, missed: Any
-    ) -> str:
-        """Put in as many of the messages as fit one frame; the fan-out sends the rest, in their order."""
-        start = compact(answer)
-        room, told, last = MAX_FRAME - SPARE - len(start.encode()), list[str](), since.offset
-        for message in missed:
-            text = f"{{{message.as_json()}}}"
-            room -= len(text.encode()) + 1
-            if room < 0:
-                rest = Work(answer["topic"], Place(since.epoch, last), head.place.offset, connection.id)
-                leave(self._table, self._clock, rest)
-                break
-            told.append(text)
-            last = message.place.offset
-        return f'{start[:-1]},"messages":[{",".join(told)}]}}'
+    def _introduce(self, topic: Topic, told: frames.Growing) -> str:
+        """Tell who is present, as many as fit; return after whom the rest come, empty when there are none."""
+        others = present(self._connections.subscribers(topic))
+        members = [(each.id, compact(each.as_json())) for each in others]
+        last = told.fill("presence", members, BEFORE_ALL)
+        return last if members and last != members[-1][0] else ""
 
     def _customer(self, caller: Caller) -> str | None:
         """Return the customer of the caller's session as it is now; raise SessionEnded when it is over."""
@@ -176,9 +167,3 @@ class Sockets:
         now = self._clock()
         if connection.present and now - connection.seen_at >= _NOTED:
             self._connections.note(connection, replace(connection, seen_at=now))
-
-
-def _with_retained(answer: dict[str, Any], head: Head) -> str:
-    start = compact({**answer, "messages": []})
-    kept: Published | None = head.retained
-    return start if kept is None else f'{start[:-1]},"retained":{{{kept.as_json()}}}}}'

@@ -9,7 +9,7 @@ TICKET#<hash>     TICKET            a ticket that was not used yet
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
@@ -29,6 +29,9 @@ BY_DUE = Index("byDue", "dueBucket", "dueAt")
 SHARDS = 4
 TICKET_SECONDS = 60
 SUB = "SUB#"
+BEFORE_ALL = " "
+"""Sorts before the id of every connection."""
+
 _CONNECTION, _TICKET, _TOPIC = "CONNECTION", "TICKET", "TOPIC#"
 _LAST = "~"  # sorts after every id
 _SPARE = 10 * MINUTE_SECONDS
@@ -51,6 +54,11 @@ class Subscriber:
     presence: bool
     joined_at: Millis
     away: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as others see it."""
+        of = {"sessionId": self.session_id} if self.session_id else {}
+        return {"member": self.member, "joinedAt": rfc3339(self.joined_at)} | of
 
 
 class Connections:
@@ -203,17 +211,12 @@ def is_seen(item: Item) -> bool:
 
 def shown(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Return subscriptions with presence, as the table has them, as they are shown."""
-    return present([_subscriber(item) for item in items])
+    return [each.as_json() for each in present(map(_subscriber, items))]
 
 
-def present(subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
-    """Return those of them who want to be seen and are not missed, as they are shown."""
-    return [
-        {"member": each.member, "joinedAt": rfc3339(each.joined_at)}
-        | ({"sessionId": each.session_id} if each.session_id else {})
-        for each in subscribers
-        if each.presence and not each.away
-    ]
+def present(subscribers: Iterable[Subscriber]) -> Iterator[Subscriber]:
+    """Yield those of them who want to be seen and are not missed."""
+    return (each for each in subscribers if each.presence and not each.away)
 
 
 def _attributes(connection: Connection) -> dict[str, Any]:

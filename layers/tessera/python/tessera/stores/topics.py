@@ -153,6 +153,8 @@ class Topics:
 
     def between(self, topic: Topic, since: Place, last: int) -> Iterator[Published]:
         """Return the messages after that place up to the offset `last`; they were held a moment ago."""
+        if since.offset >= last:
+            return iter(())
         first = _log_key(topic, Place(since.epoch, since.offset + 1))
         end = _log_key(topic, Place(since.epoch, last))
         return map(message_of, self._table.query_between(first.pk, first.sk, end.sk))
