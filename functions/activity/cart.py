@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from tessera.errors import ContentTooLarge, PreconditionFailed, SessionExpired, SessionNotFound
+from tessera.errors import ContentTooLarge, NothingToDo, PreconditionFailed, SessionExpired, SessionNotFound
 from tessera.http import answers
 from tessera.http.api import Api
 from tessera.http.exchange import Exchange
 from tessera.http.parameters import SessionId
 from tessera.model.activity import CartActions, GivenActions, SetCart, acted, cart_named
+from tessera.model.caller import Scope
 from tessera.model.clock import Millis
 from tessera.model.record import Record
 from tessera.model.session import Session
@@ -42,13 +43,16 @@ def record_actions(
     session_id: SessionId, given: Annotated[GivenActions, Body()], exchange: Exchange
 ) -> Response[CartActions]:
     """Record what happened in the cart of a session: all of it or nothing."""
-    graph, recorded = exchange.graph, CartActions(actions=[])
+    graph, access, recorded = exchange.graph, exchange.access, CartActions(actions=[])
 
     def decide(record: Record, now: Millis) -> Decision:
         change, recorded.actions = acted(record, given.actions, now, graph.new_ulid)
-        return change, graph.activity.recorded(record, recorded.actions)
+        return change, graph.activity.recorded(record, recorded.actions, exchange.receipt)
 
-    exchange.access.change_with(session_id, decide)
+    try:
+        access.change_with(session_id, decide, exchange.receipt)
+    except NothingToDo as before:
+        recorded.actions = graph.activity.receipted(access.target(session_id, Scope.SESSIONS_WRITE), before.found)
     return Response(201, answers.JSON, recorded)
 
 

@@ -7,7 +7,7 @@ from tessera.http.api import Api
 from tessera.http.body import LARGE_BYTES
 from tessera.http.exchange import Exchange
 from tessera.http.parameters import SessionId
-from tessera.model.messages import Append, Appended, Message
+from tessera.model.messages import Append, Appended, Message, named
 from tessera.telemetry import MESSAGES
 
 from aws_lambda_powertools.event_handler import Response
@@ -33,19 +33,20 @@ def append(session_id: SessionId, wanted: Annotated[Append, Body()], exchange: E
     Numbers are dense within a conversation, from 1 on. Appending slides the session's idle timeout.
     """
     graph, access = exchange.graph, exchange.access
+    messages = named(wanted.messages, exchange.request_id)
     session, plan = access.using(
         session_id,
         lambda target, admit: (
             target,
-            graph.conversations.append(target, wanted.messages, admit, exactly=access.conditional),
+            graph.conversations.append(target, messages, admit, exactly=access.conditional),
         ),
     )
     graph.telemetry.count(MESSAGES, len(plan.messages))
-    messages = [Message.model_validate(message) for message in graph.history.appended(session, plan)]
+    shown = [Message.model_validate(message) for message in graph.history.appended(session, plan)]
     conversation_id = plan.conversation_id if plan.messages else plan.places[0].conversation_id
     numbers = [place.seq for place in plan.places if place.conversation_id == conversation_id]
     answer = Appended(
-        conversation_id=conversation_id, first_seq=min(numbers), last_seq=max(numbers), messages=messages
+        conversation_id=conversation_id, first_seq=min(numbers), last_seq=max(numbers), messages=shown
     )
     return Response(201, "application/json", answer)
 

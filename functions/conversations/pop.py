@@ -21,8 +21,9 @@ def pop(session_id: SessionId, exchange: Exchange) -> Popped:
     message = exchange.access.using(
         session_id,
         lambda target, admit: graph.conversations.pop(
-            target, admit, lambda place: graph.history.get(target, place)
+            target, admit, lambda place: graph.history.get(target, place), exchange.receipt
         ),
+        exchange.receipt,
     )
     return Popped(message=None if message is None else Message.model_validate(graph.history.whole(message)))
 

@@ -25,6 +25,7 @@ TABLE = {name: (float(reads), float(writes), float(indexed)) for name, reads, wr
 READS = ("GetItem", "BatchGetItem", "Query")
 TEN = 10
 KINDS = '{"chat": {"cacheSeconds": 2}}'
+KEY = {"idempotency-key": "order-4711"}
 
 
 @dataclass
@@ -141,11 +142,11 @@ def same_cart(scene: Scene) -> Callable[[], Any]:
     return act
 
 
-def cart_actions(scene: Scene) -> Callable[[], Any]:
+def cart_actions(scene: Scene, **how: Any) -> Callable[[], Any]:
     route = "POST /sessions/{sessionId}/cart/actions"
     owner = scene.service.create(cartId="cart-1")
     body = {"actions": [{"action": "item_added", "details": {"productId": "p-1"}}] * 3}
-    return lambda: scene.service.call("activity/cart", owner.id, route=route, token=owner.token, body=body)
+    return lambda: scene.service.call("activity/cart", owner.id, route=route, token=owner.token, body=body, **how)
 
 
 def with_activity(scene: Scene) -> Callable[[], Any]:
@@ -418,6 +419,7 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "append, the first of a container": appending_elsewhere,
     "read a hundred messages": talking("conversations/read", 100, query={}),
     "pop": talking("conversations/pop", 2),
+    "pop, leaving a receipt": talking("conversations/pop", 2, headers=KEY),
     "clear": talking("conversations/clear", 1),
     "recall, ten messages": recalling,
     "archive, for each object": archiving,
@@ -433,6 +435,7 @@ OPERATIONS: dict[str, Callable[[Scene], Callable[[], Any]]] = {
     "a new cart": on_session("activity/cart"),
     "the same cart": same_cart,
     "three cart actions": cart_actions,
+    "three cart actions, leaving a receipt": partial(cart_actions, headers=KEY),
     "views": on_session("activity/views"),
     "events": events,
     "ticket": on_session("tokens/ticket"),
@@ -457,24 +460,30 @@ CLEANED: dict[str, Callable[[Scene], Any]] = {
 }
 
 
+def client_of(url: str) -> Any:
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1", **keys)
+
+
 @pytest.fixture
 def scene(dynoxide: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tessera-test")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tessera")
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=dynoxide,
-        region_name="eu-central-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    client, records = client_of(dynoxide), client_of(dynoxide)  # what the records of answers cost the text says
     meter, clock = Meter(), FakeClock()
     meter.watch(client)
     with new_table(client) as name, new_table(client, "RealtimeTable") as live:
         table, realtime = (DynamoTable(client, each, Tiers()) for each in (name, live))
         # Counters are written once at the start, and never again as far as this test goes.
         environment = {"METRICS_FLUSH_SECONDS": "1000000"}
-        yield Scene(Service(clock, table=table, realtime_table=realtime, environment=environment), clock, meter)
+        service = Service(
+            clock,
+            table=table,
+            realtime_table=realtime,
+            client=records,
+            environment=environment | {"TABLE_NAME": name},
+        )
+        yield Scene(service, clock, meter)
 
 
 def test_the_page_lists_what_is_measured() -> None:

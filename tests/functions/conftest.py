@@ -1,13 +1,17 @@
 """Fixtures: a clock that stands still, a service on a table in memory, and what it writes to its log."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from tests.functions.service import Service
 from tests.support.fakes import FakeClock
+from tests.support.tables import new_table
 
 
 @dataclass
@@ -48,3 +52,23 @@ def clock() -> FakeClock:
 @pytest.fixture
 def service(output: Output, clock: FakeClock) -> Service:  # noqa: ARG001 - its loggers write there
     return Service(clock)
+
+
+@pytest.fixture(scope="module")
+def client(dynoxide: str) -> Any:
+    """A client of a real DynamoDB, for the records of Powertools, which knows no table in memory."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=dynoxide,
+        region_name="eu-central-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def records(client: Any) -> Iterator[str]:
+    """The name of an empty table for them."""
+    with new_table(client) as name:
+        yield name

@@ -105,14 +105,20 @@ class FaultMachine(RuleBasedStateMachine):
         return self.truth.service_token()
 
 
-def run(machine: type[FaultMachine], *, steps: int, kinds: Mapping[str, Any], **environment: str) -> None:
-    """Run a machine; `kinds` are those of the container under faults alone, what else is set is so for both."""
+def run(
+    machine: type[FaultMachine], *, steps: int, kinds: Mapping[str, Any], client: Any = None, **environment: str
+) -> None:
+    """Run a machine; `kinds` are those of the container under faults alone, what else is set is so for both.
+
+    An Idempotency-Key needs a `client` of a real table: Powertools keeps its records there, and no call fails.
+    """
     clock, faults = FakeClock(), Faults()
 
     def service(faults: Faults, kinds: Mapping[str, Any]) -> Service:
         return Service(
             clock,
             table=FaultyStore(MemoryTable(), faults),
+            client=client,
             archive_bucket=FaultyStore(MemoryBucket(), faults),
             facts=FaultyStore(MemoryFacts(), faults),
             environment={"CLEANUP_SHARDS": "1", "KINDS": json.dumps(kinds), **environment},

@@ -8,7 +8,7 @@ the archive has each message in one object, the clean-up leaves nothing behind, 
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ from tessera.errors import Unavailable
 from tessera.model.clock import HOUR_SECONDS
 from tests.functions.conftest import Output
 from tests.functions.faulty import CACHED, FaultMachine, run, schedules
-from tests.functions.service import Context
+from tests.functions.service import Answer, Context
 from tests.functions.talking import recall, said, sweep
 from tests.support.faults import Fault
 
@@ -90,14 +90,14 @@ class UnderFaults(FaultMachine):
             self.settle(answer, after)
 
     @alive
-    @rule(schedule=schedules)
-    def pop(self, schedule: list[Fault | None]) -> None:
+    @rule(schedule=schedules, keyed=st.booleans())
+    def pop(self, schedule: list[Fault | None], keyed: bool) -> None:
         newest = self.state.messages[-1:]
-        answer = self.ask(schedule, "conversations/pop")
-        if answer.status == 200:
-            message = answer.json["message"]
-            assert (message and message["messageId"], *newest[1:]) == (newest[0] if newest else None,)
-        self.settle(answer, replace(self.state, messages=self.state.messages[:-1]))
+        after = replace(self.state, messages=self.state.messages[:-1])
+        for answer in self.until_done(schedule, "conversations/pop", after, keyed=keyed):
+            if answer.status == 200:
+                message = answer.json["message"]
+                assert (message and message["messageId"], *newest[1:]) == (newest[0] if newest else None,)
         self.popped |= {*newest} - {*self.state.messages}
 
     @alive
@@ -116,13 +116,25 @@ class UnderFaults(FaultMachine):
 
     @alive
     @precondition(lambda self: self.state.cart)
-    @rule(schedule=schedules, size=st.integers(1, 3))
-    def act(self, schedule: list[Fault | None], size: int) -> None:
+    @rule(schedule=schedules, size=st.integers(1, 3), keyed=st.booleans())
+    def act(self, schedule: list[Fault | None], size: int, keyed: bool) -> None:
         names = [f"item-{next(self.numbers)}" for _ in range(size)]
         body = {"actions": [{"action": "item_added", "details": {"name": name}} for name in names]}
         after = replace(self.state, actions=self.state.actions | {*names})
-        route = "POST /sessions/{sessionId}/cart/actions"
-        self.settle(self.ask(schedule, "activity/cart", route=route, body=body), after)
+        how = {"route": "POST /sessions/{sessionId}/cart/actions", "body": body}
+        for answer in self.until_done(schedule, "activity/cart", after, keyed=keyed, **how):
+            if answer.status == 201:
+                assert [action["details"]["name"] for action in answer.json["actions"]] == names
+
+    @alive
+    @rule(calls=st.integers(1, 4))
+    def repeat(self, calls: int) -> None:
+        """Often the answer that is lost is that of the call that does the work."""
+        schedule = [*[None] * calls, Fault.LOST]
+        self.append([], 2, again=False)
+        self.pop(schedule, keyed=True)
+        self.name_cart([])
+        self.act(schedule, 2, keyed=True)
 
     @alive
     @rule(schedule=schedules)
@@ -267,6 +279,20 @@ class UnderFaults(FaultMachine):
 
     # --- what holds ----------------------------------------------------------------------------------
 
+    def until_done(
+        self, schedule: list[Fault | None], name: str, after: State, *, keyed: bool, **how: Any
+    ) -> Iterator[Answer]:
+        """Call what does a thing once more at each call; repeat it under its key, where it has one."""
+        headers = {"headers": {"idempotency-key": f"key-{next(self.numbers)}"}} if keyed else {}
+        answer = self.ask(schedule, name, **headers, **how)
+        self.settle(answer, after)
+        yield answer
+        if keyed and answer.status == 503:
+            answer = self.truth.call(name, self.owner.id, token=self.token, **headers, **how)
+            assert answer.status < 300, answer.text
+            self.settle(answer, after)
+            yield answer
+
     def seen(self) -> State:
         """Return what is stored, as the other container reads it."""
         answer = self.truth.call(
@@ -337,6 +363,6 @@ def ids(page: Mapping[str, Any]) -> list[str]:
     return [message["messageId"] for message in page["messages"]]
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(output: Output) -> None:
-    run(UnderFaults, steps=25, kinds={CACHED: {"cacheSeconds": 2}})
+def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(output: Output, client: Any, records: str) -> None:
+    run(UnderFaults, steps=25, kinds={CACHED: {"cacheSeconds": 2}}, client=client, TABLE_NAME=records)
     assert output.capsys.readouterr().err == ""

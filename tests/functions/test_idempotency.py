@@ -3,35 +3,24 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
 from secrets import token_urlsafe
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tessera.stores.dynamodb import DynamoTable
 from tessera.stores.table import Put, Table
 from tessera.stores.tiers import Tiers
 from tests.functions.service import CSRF, Answer, Context, Owner, Service, cookie_value, sample
 from tests.functions.talking import append, contents, pop, read, said
-from tests.support.fakes import FakeClock
+from tests.support.fakes import Crash, CrashingStore, FakeClock
+from tests.support.faults import Fault, Faults, FaultyStore
 from tests.support.tables import new_table
 
 KEY = {"idempotency-key": "order-4711"}
 EMAIL = "ada@example.com"
-
-
-@pytest.fixture(scope="module")
-def client(dynoxide: str) -> Any:
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=dynoxide,
-        region_name="eu-central-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
 
 
 @pytest.fixture
@@ -336,6 +325,92 @@ def test_an_append_whose_answer_was_lost_is_not_lost(service: Service) -> None:
     assert append(service, owner, *batch, headers=KEY).json == again.json
 
 
+@pytest.mark.parametrize("how", ["lost", "dead before", "dead after"])
+@pytest.mark.parametrize("do", ["pop", "act", "append"])
+def test_what_was_done_and_never_answered_is_not_done_again(service: Service, do: str, how: str) -> None:
+    """Whichever call the answer of was lost, or the container died at: the repetition tells of what was done."""
+    for at in count():
+        owner = _talker(service)
+        try:
+            first = DO[do](_failing(service, how, at), owner, headers=KEY, context=Context(0))
+        except Crash:
+            first = None
+        second = DO[do](service, owner, headers=KEY)
+        third = DO[do](service, owner, headers=KEY)
+        assert (second.status, second.json) == (third.status, third.json)
+        assert second.status in (200, 201), second.text
+        assert first is None or first.status == 503 or first.json == second.json
+        said_now, recorded = _left(service, owner)
+        assert (said_now, recorded) == {
+            "pop": (["one"], []),
+            "act": (["one", "two"], ["a", "b"]),
+            "append": (["one", "two", "three", "four"], []),
+        }[do]
+        if do == "pop":
+            assert second.json["message"]["content"] == "two"
+        if do == "act":
+            assert [action["details"]["name"] for action in second.json["actions"]] == ["a", "b"]
+        if first is not None and first.status != 503:
+            assert at > 2
+            return
+
+
+@pytest.mark.parametrize("do", ["pop", "act"])
+def test_another_body_after_an_answer_that_was_lost_is_refused_too(service: Service, do: str) -> None:
+    owner = _talker(service)
+    with pytest.raises(Death):
+        DO[do](_dying(service, after=True), owner, headers=KEY, context=Context(0))
+    body = {"actions": [{"action": "item_added"}]}
+    answer = DO[do](service, owner, headers=KEY, body=body)
+    assert answer.problem == (422, "idempotency-key-reused")
+    assert DO[do](service, owner, headers=KEY).status in (200, 201)
+    assert _left(service, owner) == ((["one"], []) if do == "pop" else (["one", "two"], ["a", "b"]))
+
+
+@pytest.mark.parametrize("do", ["pop", "act"])
+def test_one_that_may_still_be_at_work_is_a_conflict_not_a_second_time(service: Service, do: str) -> None:
+    owner = _talker(service)
+    with pytest.raises(Death):
+        DO[do](_dying(service, after=True), owner, headers=KEY, context=Context(60_000))
+    assert DO[do](service, owner, headers=KEY).problem == (409, "idempotency-in-progress")
+
+
+@pytest.mark.parametrize("do", ["pop", "act"])
+def test_what_was_found_done_is_told_as_a_repetition(service: Service, do: str) -> None:
+    """Also with the If-Match of the first request, whose version it has itself left behind."""
+    owner = _talker(service)
+    version = service.graph.sessions.find(owner.id).session.version
+    headers = KEY | {"if-match": f'"{version}"'}
+    with pytest.raises(Death):
+        DO[do](_dying(service, after=True), owner, headers=headers, context=Context(0))
+    again = DO[do](service, owner, headers=headers)
+    assert again.status in (200, 201), again.text
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("do", ["pop", "act", "append"])
+def test_who_sends_no_key_leaves_nothing(service: Service, do: str) -> None:
+    owner = _talker(service)
+    before = {item["sk"] for item in _items(service)}
+    assert DO[do](service, owner).status in (200, 201)
+    new = {item["sk"] for item in _items(service) if item["pk"] == f"SESSION#{owner.id}"} - before
+    assert not [sk for sk in new if not sk.startswith(("ACT#", "MSG#"))]
+
+
+def test_messages_without_ids_get_the_same_ones_at_each_repetition(service: Service) -> None:
+    """And other ones under another key, or with another body: what differs is never taken for a repetition."""
+    owner = service.create()
+    batch = [said("one"), said("two", messageId="m-2"), said("three")]
+    with pytest.raises(Death):
+        append(_dying(service, after=True), owner, *batch, headers=KEY, context=Context(0))
+    again = append(service, owner, *batch, headers=KEY).json
+    assert [message["messageId"] for message in again["messages"]][1] == "m-2"
+    other = append(service, owner, *batch, headers={"idempotency-key": "another"}).json
+    ids = [message["messageId"] for answer in (again, other) for message in answer["messages"]]
+    assert len({*ids}) == 5
+    assert contents(read(service, owner)["messages"]) == ["one", "two", "three", "one", "three"]
+
+
 def test_an_append_that_is_refused_may_be_sent_again(service: Service) -> None:
     """Only successes are kept: an error has changed nothing."""
     owner = service.create()
@@ -388,6 +463,43 @@ class _DyingTable:
         if self._after:
             self._table.transact(puts)
         raise Death
+
+
+def _act(service: Service, owner: Owner, **how: Any) -> Answer:
+    body = {"actions": [{"action": "item_added", "details": {"name": name}} for name in "ab"]}
+    how = {"body": body, "token": owner.token, "route": "POST /sessions/{sessionId}/cart/actions"} | how
+    return service.call("activity/cart", "me", **how)
+
+
+def _append(service: Service, owner: Owner, **how: Any) -> Answer:
+    return append(service, owner, said("three"), said("four"), **how)
+
+
+DO = {"pop": pop, "act": _act, "append": _append}
+
+
+def _talker(service: Service) -> Owner:
+    """Return who has a cart and has said two things."""
+    owner = service.create(cartId="cart-1")
+    append(service, owner, said("one"), said("two"))
+    return owner
+
+
+def _left(service: Service, owner: Owner) -> tuple[list[str], list[str]]:
+    """Return what is said, and what was recorded of the cart, in its order."""
+    query = {"include": "activity"}
+    actions = service.call("sessions/get", "me", token=owner.token, query=query).json["activity"]["cartActions"]
+    names = [action["details"]["name"] for action in reversed(actions)]
+    return contents(read(service, owner)["messages"]), names
+
+
+def _failing(service: Service, how: str, at: int) -> Service:
+    """Return a container that loses the answer of that call to the table, or dies at it."""
+    if how == "lost":
+        faults = Faults()
+        faults.come(*[None] * at, Fault.LOST)
+        return replace(service, table=FaultyStore(service.table, faults))
+    return replace(service, table=CrashingStore(service.table, at, after=how == "dead after"))
 
 
 def _create(service: Service, headers: dict[str, str] | None = None, **options: Any) -> Answer:

@@ -7,6 +7,7 @@ from tessera.model.caller import ME, Caller, Scope
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.clock import Clock, Millis
 from tessera.model.record import Record
+from tessera.stores.receipts import Receipt
 from tessera.stores.session_store import Admit, Decision, SessionStore
 
 type Decide = Callable[[Record, Millis], Change]
@@ -44,8 +45,8 @@ class Access:
         """Change the live session as `decide` says of what it is at that moment; honours If-Match."""
         return self.change_with(session_id, lambda record, now: (decide(record, now), ()))
 
-    def change_with(self, session_id: str, decide: DecideAll) -> Record:
-        """Change it and write other items with it, all or nothing; honours If-Match."""
+    def change_with(self, session_id: str, decide: DecideAll, receipt: Receipt | None = None) -> Record:
+        """Change it and write other items with it, all or nothing; honours If-Match. `receipt` as in `using`."""
 
         def use(target: str, admit: Admit) -> Record:
             def decide_now(record: Record) -> Decision:
@@ -55,12 +56,15 @@ class Access:
 
             return self.sessions.change_with(target, decide_now)
 
-        return self.using(session_id, use)
+        return self.using(session_id, use, receipt)
 
-    def using[T](self, session_id: str, use: Callable[[str, Admit], T]) -> T:
-        """Have a store change the session that is meant; it asks before each decision. Honours If-Match."""
+    def using[T](self, session_id: str, use: Callable[[str, Admit], T], receipt: Receipt | None = None) -> T:
+        """Have a store change the session that is meant; it asks before each decision. Honours If-Match.
+
+        Where it leaves a `receipt`, it is not let in a second time: it gets NothingToDo, with what was done.
+        """
         target = self.target(session_id, Scope.SESSIONS_WRITE)
-        return _own(self.caller, lambda: use(target, self._admit))
+        return _own(self.caller, lambda: use(target, lambda record: self._admit(record, receipt)))
 
     def using_part[T](self, session_id: str, use: Callable[[str, Admit], T]) -> T:
         """Have a store change a part that has versions of its own: If-Match is about these."""
@@ -77,9 +81,14 @@ class Access:
         """Whether the request has an If-Match."""
         return self._if_match is not None
 
-    def _admit(self, record: Record) -> Admitted:
-        """Let the caller change the live session, by If-Match in the version that was seen and no later one."""
+    def _admit(self, record: Record, receipt: Receipt | None) -> Admitted:
+        """Let the caller change the live session, by If-Match in the version that was seen and no later one.
+
+        What the request itself has done before has made another version of it: the receipt comes first.
+        """
         now, _ = self._let_in(record)
+        if receipt:
+            receipt.check(record.id)
         self.check_version(record)
         return Admitted(now, (Clause(("version",), "is", record.session.version),) if self.conditional else ())
 

@@ -17,6 +17,7 @@ from tessera.model.caller import ME, Caller
 from tessera.model.ids import is_session_id
 from tessera.stores.keys import partition
 from tessera.stores.limits import RateLimiter
+from tessera.stores.receipts import Receipt
 from tessera.telemetry import ERRORS, REQUESTS
 from tessera.wiring import Graph
 
@@ -127,18 +128,30 @@ class Exchange:
         who = self.caller.name or holder.credential or self.address
         print_ = idempotency.fingerprint(self.graph, who, self.method, self.event["rawPath"], key)
         self.new_session_id = idempotency.derived_session_id(print_)
-        return idempotency.replayed(
+        body = self.event["body"] or ""
+        self.request_id = idempotency.fingerprint(self.graph, print_, body)
+        self.receipt = Receipt(self.graph.table, self.graph.clock, print_, self.request_id)
+        answer = idempotency.replayed(
             self.graph,
             lambda: respond(self),
             partition=self._partition(holder),
             print_=print_,
-            body=self.event["body"] or "",
+            body=body,
             recovers=not (self.named_session or self.caller.session_id or holder.session_id),  # a creation
             context=self.context,
         )
+        if self.receipt.found:
+            self.reply_headers["Idempotency-Replayed"] = "true"
+        return answer
 
     new_session_id: str | None = None
     """The id that a creation with an Idempotency-Key has at each repetition."""
+
+    request_id: str | None = None
+    """What tells a request with an Idempotency-Key from all others: by caller, path, key and body."""
+
+    receipt: Receipt | None = None
+    """What an operation leaves under an Idempotency-Key where nothing else makes it harmless to repeat."""
 
     def _partition(self, holder: Holder) -> str:
         """Return where the record of an answer lies: with the session that it concerns."""

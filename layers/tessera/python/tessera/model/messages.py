@@ -29,6 +29,16 @@ class Append(Body):
     messages: Annotated[list[NewMessage], Field(min_length=1, max_length=MAX_BATCH)]
 
 
+def named(messages: list[NewMessage], request_id: str | None) -> list[NewMessage]:
+    """Name what has no id, so that it is known again when the request is repeated; None is one that is not."""
+    return [
+        message
+        if message.message_id or request_id is None
+        else message.model_copy(update={"message_id": f"{request_id}.{place}"})
+        for place, message in enumerate(messages, 1)
+    ]
+
+
 def _absent(part: object) -> bool:
     return part is None
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from tessera.errors import SessionNotFound
 from tessera.model.activity import last_views
 from tessera.model.changes import Clause
 from tessera.model.parts import CartAction
 from tessera.model.record import Record, ttl
 from tessera.stores.keys import ACTIONS, CART, VIEWS, child_key, partition
+from tessera.stores.receipts import Receipt
 from tessera.stores.table import ABSENT, Item, Put, Table
 
 ACTIONS_SHOWN = 100
@@ -31,8 +33,8 @@ class Activities:
         found = self._table.get(child_key(session_id, VIEWS)) or {"views": []}
         return {"cart_actions": list(islice(_fitting(items), ACTIONS_SHOWN)), "views": found["views"]}
 
-    def recorded(self, record: Record, actions: Sequence[CartAction]) -> list[Put]:
-        """Return what records actions, one item for all of them; nothing for none."""
+    def recorded(self, record: Record, actions: Sequence[CartAction], receipt: Receipt | None = None) -> list[Put]:
+        """Return what records actions, one item for all of them, and the receipt of that; nothing for none."""
         if not actions:
             return []
         item = _beside(record, ACTIONS + actions[0].id) | {
@@ -41,7 +43,15 @@ class Activities:
         }
         if record.session.customer_id:
             item["customer"] = record.session.customer_id  # not the name of the index by customer
-        return [Put(item, (ABSENT,))]
+        receipts = [receipt.left(record, {"actions": item["sk"]})] if receipt else []
+        return [Put(item, (ABSENT,)), *receipts]
+
+    def receipted(self, session_id: str, done: Mapping[str, Any]) -> list[CartAction]:
+        """Return the actions that a receipt is of; raises SessionNotFound when they went with their session."""
+        item = self._table.get(child_key(session_id, done["actions"]))
+        if item is None:
+            raise SessionNotFound
+        return [CartAction.model_validate(action) for action in item["actions"]]
 
     def viewed(self, record: Record, given: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Put]:
         """Read the views that there are; return those that there will be, and what makes it so.

@@ -4,7 +4,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from tessera.errors import Cancelled, Contended, ContentTooLarge, Problem, SessionNotFound, Unavailable
+from tessera.errors import (
+    AnswerNotKept,
+    Cancelled,
+    Contended,
+    ContentTooLarge,
+    NothingToDo,
+    Problem,
+    SessionNotFound,
+    Unavailable,
+)
 from tessera.model.changes import Admitted, Change, Clause
 from tessera.model.conversations import Appending, Place, appended, cleared, newest, own_place
 from tessera.model.ids import new_conversation_id
@@ -17,6 +26,7 @@ from tessera.stores.heads import due, memory_of
 from tessera.stores.keys import HEAD, conversations, core_key, head_key, message_id_key, segment_key
 from tessera.stores.overflow import Overflow, overflow_prefix
 from tessera.stores.racing import TRIES, Patience, Remembered, bare
+from tessera.stores.receipts import Receipt
 from tessera.stores.segments import appending, fitted, id_items, popping, roomy
 from tessera.stores.session_store import Admit
 from tessera.stores.table import (
@@ -112,15 +122,32 @@ class Conversations:
                     return plan
         raise Contended
 
-    def pop(self, session_id: str, admit: Admit, read: Callable[[Place], Item | None]) -> Item | None:
+    def pop(
+        self,
+        session_id: str,
+        admit: Admit,
+        read: Callable[[Place], Item | None],
+        receipt: Receipt | None = None,
+    ) -> Item | None:
         """Take the newest message away; return it, or None when there is none. `read` finds it in the archive.
 
         Raises:
             SessionNotFound, and whatever `admit` raises.
             ContentTooLarge: the conversation has too many gaps for another one.
+            AnswerNotKept: by its receipt it was done before, with a message that no item holds.
             Contended: others came first at every try.
 
         """
+        try:
+            return self._popped(session_id, admit, read, receipt)
+        except NothingToDo as before:
+            if "message" not in before.found:
+                raise AnswerNotKept from before
+            return before.found["message"]
+
+    def _popped(
+        self, session_id: str, admit: Admit, read: Callable[[Place], Item | None], receipt: Receipt | None
+    ) -> Item | None:
         for attempt in range(TRIES):
             record = self._core(session_id)
             allowed = admit(record)
@@ -136,13 +163,18 @@ class Conversations:
                 return None
             segment = self._segment_with(session_id, conversation_id, seq)
             place = Place(conversation_id, seq, 0)
-            message = segment["messages"][str(seq)] if segment else read(place)
+            found = segment["messages"][str(seq)] if segment else read(place)
+            message = found and {**found, "seq": seq}
+            writes = popping(record, allowed, head, segment, seq)
+            if receipt:
+                kept = {"message": message} if size(message) <= MAX_ITEM_BYTES else {}
+                writes.append(receipt.left(record, kept))
             try:
-                self._table.transact(popping(record, allowed, head, segment, seq))
+                self._table.transact(writes)
             except (Cancelled, Contended):
                 self._patience.pause(attempt)
             else:
-                return message and {**message, "seq": seq}
+                return message
         raise Contended
 
     def clear(self, session_id: str, admit: Admit) -> None:

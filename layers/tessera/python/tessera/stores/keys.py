@@ -14,7 +14,8 @@
     SESSION#<id>      PUSH#<id>            {endpoint, p256dh, auth, changes, createdAt}: a browser to push to
     SESSION#<id>      EXPOSURE#<key>       {experiment, variation, unit, at}: what it sees of an experiment
     SESSION#<id>      IDEMPOTENCY#<hash>   the sealed answer to a POST, for 24 hours
-    IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same where no session is concerned
+    SESSION#<id>      RECEIPT#<hash>       {bodyHash, done}: what a POST with an Idempotency-Key has done; 24 hours
+    IDEMPOTENCY#…     IDEMPOTENCY#<hash>   the same as the answer where no session is concerned
     CONVERSATION#<session>  HEAD#<conversation>         what stands of a conversation; lives as long as its archive
     CONVERSATION#<session>  RANGE#<conversation>#<seq>  an archive object: the messages from that seq on
     OUTBOX#<session>  ORDER                a completed order of which a CRM has still to be told, or its deal's id
@@ -122,6 +123,11 @@ def first_seq_of(key: Key) -> int:
 def exposure_key(session_id: str, experiment: str) -> Key:
     """Return the key of what a session sees of an experiment."""
     return child_key(session_id, f"{EXPOSURES}{experiment}")
+
+
+def receipt_key(session_id: str, name: str) -> Key:
+    """Return the key of the receipt of a request."""
+    return child_key(session_id, f"RECEIPT#{name}")
 
 
 def outbox_key(session_id: str) -> Key:
