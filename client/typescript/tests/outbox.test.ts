@@ -76,6 +76,18 @@ test('the browser kills the database under the page: it is opened again, and not
   transaction.mockRestore();
 });
 
+test('another tab wants the database for itself: it is given away, and opened again when it is needed', async () => {
+  const outbox = await openOutbox('wanted', true);
+  await outbox.add(message('a'));
+  await new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase('wanted');
+    request.onsuccess = resolve;
+    request.onblocked = reject;
+  });
+  await outbox.add(message('b'));
+  expect((await outbox.all()).map(({ messageId }) => messageId)).toEqual(['b']);
+});
+
 test('a database that fails twice says so to whoever publishes', async () => {
   const server = new FakeServer();
   const live = page(server, KEPT);

@@ -181,6 +181,28 @@ test('data above 28 KB is refused before it is kept', async () => {
   expect(live.outbox.getSnapshot().size).toBe(0);
 });
 
+const loop: Record<string, Json> = {};
+loop.loop = loop;
+
+test.each<[string, string, unknown, object]>([
+  ['no topic', '', 1, {}],
+  ['no messageId', TOPIC, 1, { messageId: '' }],
+  ['nothing', TOPIC, undefined, {}],
+  ['a function', TOPIC, () => 1, {}],
+  ['what contains itself', TOPIC, loop, {}],
+  ['a priority of 11', TOPIC, 1, { priority: 11 }],
+  ['a priority of -1', TOPIC, 1, { priority: -1 }],
+  ['half a priority', TOPIC, 1, { priority: 0.5 }],
+  ['no priority at all', TOPIC, 1, { priority: Number.NaN }],
+])('a message with %s is refused before it is kept, and the next one goes', async (_, topic, data, options) => {
+  const server = new FakeServer();
+  const live = page(server);
+  await expect(live.publish(topic, data as Json, options)).rejects.toMatchObject({ status: 422, slug: 'invalid' });
+  const good = live.publish(TOPIC, null, { priority: 10 });
+  await pass(300);
+  expect([await good, live.outbox.getSnapshot().size]).toMatchObject([{ offset: 1 }, 0]);
+});
+
 test('clear: what waits is forgotten, and its promises say so', async () => {
   const server = new FakeServer();
   server.down = true;

@@ -18,8 +18,6 @@ const nothing = () => {};
 export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #heard = 0;
-  /** Whether anything came over it yet. */
-  alive = false;
 
   constructor(
     private readonly socket: Socket,
@@ -33,7 +31,6 @@ export class Link {
     };
     socket.onmessage = (event: { data: unknown }) => {
       this.#heard = clock.now();
-      this.alive = true;
       events.frame(read(event.data));
     };
     socket.onclose = socket.onerror = () => events.lost();

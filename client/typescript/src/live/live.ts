@@ -16,7 +16,7 @@ import type {
   Subscription,
   Timing,
 } from '../types.ts';
-import type { Sent } from './frames.ts';
+import { refusal, type Sent } from './frames.ts';
 import { Leader } from './leader.ts';
 import { bySending, type Outbox, openOutbox, type Unnumbered } from './outbox.ts';
 import { DEFAULTS, EMPTY, environment, IDLE, ZERO } from './settings.ts';
@@ -34,16 +34,6 @@ type Spoken = ToLeader extends infer Message ? (Message extends unknown ? Omit<M
 
 /** When a page comes back to life, or to the network. */
 const WAKING = ['online', 'pageshow', 'visibilitychange'];
-
-/** Bytes of JSON that the data of a message may have: a frame ends at 32 KB, and has more than data in it. */
-const MAX_DATA = 28 * 1024;
-
-const TOO_LARGE = {
-  type: '/problems/content-too-large',
-  title: 'Content too large',
-  status: 413,
-  detail: `the data of a message has at most ${MAX_DATA} bytes of JSON`,
-};
 
 /** Topics over one socket for all tabs. It connects with the first use, or with `connect()`. */
 export function createLive(options: LiveOptions): Live {
@@ -97,13 +87,14 @@ class LiveTopics implements Live {
     if (known) return known.promise;
     const { state, problem } = this.status.getSnapshot();
     if (state === 'ended') return Promise.reject(problem ?? new Unreachable('closed'));
-    if (new TextEncoder().encode(JSON.stringify(data)).length > MAX_DATA)
-      return Promise.reject(new Problem(TOO_LARGE));
+    const message = { topic, messageId, data, priority };
+    const refused = refusal(message);
+    if (refused) return Promise.reject(refused);
     this.#start();
     const pending = { message: null } as Pending;
     pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
     this.#pending.set(messageId, pending);
-    void this.#keep({ topic, messageId, data, priority }, pending);
+    void this.#keep(message, pending);
     return pending.promise;
   }
 
@@ -138,7 +129,7 @@ class LiveTopics implements Live {
   }
 
   readonly #wake = ({ type }: Event) => {
-    if (!this.#environment.visible()) return;
+    if (type !== 'online' && !this.#environment.visible()) return;
     this.connect();
     // It comes out of the back-forward cache, where it heard nothing.
     if (type === 'pageshow') this.#tabs.ask('hello');
@@ -191,18 +182,19 @@ class LiveTopics implements Live {
         this.#settle(message.message)?.reject(new Problem(message.problem));
         break;
       case 'state':
-        if (message.status.state !== 'open') this.#topics.down();
-        // One that led before said last that it is not.
-        else if (!this.#topics.up) this.#tabs.ask('hello');
         this.#outbox.set(message.outbox);
         this.metrics.set(message.metrics);
-        if (message.status.state === 'ended') this.#end(this.#same(message.status.problem));
-        else this.#setStatus(message.status);
+        this.#turn(message.status);
     }
   }
 
-  #setStatus({ problem, ...rest }: ToldStatus): void {
-    this.status.set({ ...rest, problem: this.#same(problem), leader: this.#tabs.leading });
+  #turn(status: ToldStatus): void {
+    if (status.state !== 'open') this.#topics.down();
+    // One that led before said last that it is not.
+    else if (!this.#topics.up) this.#tabs.ask('hello');
+    const problem = this.#same(status.problem);
+    if (status.state === 'ended') this.#end(problem);
+    else this.status.set({ ...status, problem, leader: this.#tabs.leading });
   }
 
   /** The problem that we know already, if it is the same one, so that nothing seems to have changed. */

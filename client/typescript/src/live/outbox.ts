@@ -1,6 +1,6 @@
 /** The outbox: messages that are not acknowledged yet, in IndexedDB, for all tabs and over reloads. */
 
-import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import { type DBSchema, type IDBPDatabase, type IDBPObjectStore, openDB } from 'idb';
 import type { QueuedMessage } from '../types.ts';
 
 export type Unnumbered = Omit<QueuedMessage, 'seq'>;
@@ -20,7 +20,9 @@ interface Schema extends DBSchema {
   messages: { key: number; value: Unnumbered & { seq?: number }; indexes: { messageId: string } };
 }
 
-type Database = IDBPDatabase<Schema>;
+/** Not its shortcuts (`get`, `put`, …): the build leaves them out. */
+type Database = Pick<IDBPDatabase<Schema>, 'transaction'>;
+type Store = IDBPObjectStore<Schema, ['messages'], 'messages', 'readwrite'>;
 
 class Durable implements Outbox {
   readonly durable = true;
@@ -29,21 +31,18 @@ class Durable implements Outbox {
   constructor(private readonly name: string) {}
 
   add(message: Unnumbered): Promise<number> {
-    return this.#use(async (database) => {
-      const { store, done } = database.transaction('messages', 'readwrite');
-      // In one transaction, so that a retry, or another tab, does not add it twice.
-      const seq = (await store.index('messageId').getKey(message.messageId)) ?? (await store.add(message));
-      await done;
-      return seq;
-    });
+    // In one transaction, so that a retry, or another tab, does not add it twice.
+    return this.#use(
+      async (store) => (await store.index('messageId').getKey(message.messageId)) ?? store.add(message),
+    );
   }
 
   all(): Promise<QueuedMessage[]> {
-    return this.#use((database) => database.getAll('messages') as Promise<QueuedMessage[]>);
+    return this.#use((store) => store.getAll() as Promise<QueuedMessage[]>);
   }
 
   remove(seq: number): Promise<void> {
-    return this.#use((database) => database.delete('messages', seq));
+    return this.#use((store) => store.delete(seq));
   }
 
   #open(): Promise<Database> {
@@ -65,13 +64,19 @@ class Durable implements Outbox {
     return this.#opened;
   }
 
+  async #once<T>(work: (store: Store) => Promise<T>): Promise<T> {
+    const { store, done } = (await this.#open()).transaction('messages', 'readwrite');
+    const [result] = await Promise.all([work(store), done]);
+    return result;
+  }
+
   /** Browsers kill the connection of a page in the background, and say so only when it is used: once more, then. */
-  async #use<T>(work: (database: Database) => Promise<T>): Promise<T> {
+  async #use<T>(work: (store: Store) => Promise<T>): Promise<T> {
     try {
-      return await work(await this.#open());
+      return await this.#once(work);
     } catch {
       this.#opened = null;
-      return work(await this.#open());
+      return this.#once(work);
     }
   }
 }

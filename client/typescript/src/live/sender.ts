@@ -7,6 +7,7 @@
 
 import type { Problem } from '../problems.ts';
 import type { Environment, Position, QueuedMessage, Timing } from '../types.ts';
+import { jitter } from './backoff.ts';
 import type { Sent } from './frames.ts';
 import { bySending } from './outbox.ts';
 import { isPassing } from './topics.ts';
@@ -119,8 +120,8 @@ export class Sender {
     const sending = this.#find(id);
     if (!sending) return;
     if (isPassing(problem)) {
-      const span = Math.min(this.timing.longestWait, this.timing.firstWait * 2 ** sending.tries++);
-      this.#again(sending, (problem.retryAfter ?? 0) * 1000 + this.environment.random() * span);
+      const wait = jitter(++sending.tries, this.timing, this.environment.random);
+      this.#again(sending, (problem.retryAfter ?? 0) * 1000 + wait);
     } else {
       this.#done(sending);
       this.events.refused(sending.message, problem);

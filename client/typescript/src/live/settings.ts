@@ -38,13 +38,13 @@ export const ZERO: LiveMetrics = {
 
 /** Looked up when a connection is made, never at import: a server renders with this module too. */
 export function environment(given: Partial<Environment> = {}): Environment {
-  const page = globalThis.document as Document | undefined;
+  const { document, WebSocket, navigator, BroadcastChannel, window } = globalThis as Partial<typeof globalThis>;
   return {
-    WebSocket: globalThis.WebSocket,
-    locks: globalThis.navigator?.locks,
-    BroadcastChannel: page && globalThis.BroadcastChannel,
-    events: page && globalThis.window,
-    visible: () => page?.visibilityState !== 'hidden',
+    WebSocket: WebSocket as Environment['WebSocket'],
+    locks: navigator?.locks,
+    BroadcastChannel: document && BroadcastChannel,
+    events: document && window,
+    visible: () => document?.visibilityState !== 'hidden',
     now: Date.now,
     random: Math.random,
     id: () => crypto.randomUUID(),

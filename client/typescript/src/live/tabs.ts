@@ -112,7 +112,7 @@ export class Tabs {
 
   /** Take the lead away from a leader that does not answer, or cannot connect while nobody looks at it. */
   takeOver(): void {
-    if (this.leading || this.#taking || !this.environment.visible() || this.#leave.signal.aborted) return;
+    if (this.leading || this.#taking || !this.environment.visible()) return;
     this.#taking = true;
     this.#waiting.abort();
     this.#elect({ steal: true });

@@ -10,6 +10,7 @@ import type {
   Subscription,
   Timing,
 } from '../types.ts';
+import { jitter } from './backoff.ts';
 import type { Received, Sent, SubscribedFrame } from './frames.ts';
 import { Order } from './order.ts';
 
@@ -76,8 +77,8 @@ export class Topics {
     } else {
       const order = new Order(options.since);
       const members = options.presence ? new Map<string, Member>() : null;
-      const rest = { asked: '', answered: false, last: null, timer: undefined };
-      feed = { topic, order, members, own, listeners: new Set(), ...rest };
+      const start = { asked: '', answered: false, last: null, timer: undefined, listeners: new Set<Listener>() };
+      feed = { topic, order, members, own, ...start };
       this.#feeds.add(feed);
       this.#ask(feed);
     }
@@ -164,10 +165,10 @@ export class Topics {
     }
   }
 
-  #presence(feed: Feed, { joined, left }: { joined: Member[]; left: (Member | string)[] }): void {
+  #presence(feed: Feed, { joined, left }: { joined: Member[]; left: Member[] }): void {
     if (!feed.members) return;
-    for (const member of joined ?? []) feed.members.set(member.member, member);
-    for (const member of left ?? []) feed.members.delete(typeof member === 'string' ? member : member.member);
+    for (const member of joined) feed.members.set(member.member, member);
+    for (const { member } of left) feed.members.delete(member);
     this.#tellMembers(feed);
   }
 
@@ -181,7 +182,7 @@ export class Topics {
   #refused(feed: Feed, problem: Problem): void {
     feed.asked = '';
     if (isPassing(problem)) {
-      this.#later(feed, (problem.retryAfter ?? 1) * 1000 + this.environment.random() * this.timing.firstWait);
+      this.#later(feed, (problem.retryAfter ?? 1) * 1000 + jitter(1, this.timing, this.environment.random));
     } else {
       stop(feed);
       for (const { options } of [...feed.listeners]) safely(() => options.onError?.(problem));

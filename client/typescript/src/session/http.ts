@@ -105,7 +105,7 @@ export class Http {
     }
     // A gateway may answer with a page of its own.
     const problem = (await answer.json().catch(() => ({}))) as JsonObject;
-    const wait = Number(answer.headers.get('Retry-After') ?? Number.NaN);
-    throw new Problem(problem, answer.status, Number.isFinite(wait) ? wait : null);
+    const wait = Number.parseFloat(answer.headers.get('Retry-After') ?? '');
+    throw new Problem(problem, answer.status, wait >= 0 ? wait : null);
   }
 }
