@@ -283,6 +283,24 @@ def test_a_result_overwrites_nothing(service: Service) -> None:
     assert data(service, owner) == {"draft": {"a": 1}, "result": {"mine": True}}
 
 
+def test_a_result_takes_the_place_of_what_has_expired(service: Service, clock: FakeClock) -> None:
+    owner = filled(service, draft={"a": 1})
+    saved = service.call(
+        "data/save",
+        "me",
+        token=owner.token,
+        body={"mine": True},
+        query={"ttlSeconds": "10"},
+        **bucket(owner, "result"),
+    )
+    assert saved.status == 200
+    clock.forward(10)
+    assert finish(service, owner).status == 200
+    assert data(service, owner)["result"]["data"] == {"draft": {"a": 1}}
+    loaded = service.call("data/load", "me", token=owner.token, **bucket(owner, "result"))
+    assert loaded.json["version"] > saved.json["version"]
+
+
 def test_a_draft_that_fits_no_item_is_not_finished(service: Service) -> None:
     parts = {name: {"text": "x" * 120_000} for name in ("a", "b", "c")}
     owner = filled(service, a=parts["a"])
@@ -397,6 +415,25 @@ def test_a_service_links_no_customer_by_a_checkout(service: Service, buyer: Owne
     owner = service.login(buyer, "c-1")
     assert service.call("flows/checkout", token=token, body=body).json["status"] == "completed"
     assert read(service, owner)["customer"]["customerId"] == "c-1"
+
+
+@pytest.mark.parametrize("operation", ["sessions/update", "flows/checkout"])
+def test_a_customer_goes_back_as_it_was_read(service: Service, buyer: Owner, operation: str) -> None:
+    """A page that has read a session shows its customer, link and all, and sends it back with what was typed."""
+
+    def send(owner: Owner, customer: Any) -> Answer:
+        if operation == "flows/checkout":
+            return pay(service, owner, customer=customer)
+        return service.call("sessions/update", "me", token=owner.token, body={"customer": customer})
+
+    service.call("sessions/update", "me", token=buyer.token, body={"customer": {"vip": True}})
+    assert send(buyer, read(service, buyer)["customer"] | {"phone": "1"}).status == 200
+    known = {"customerId": None, "firstName": None, "lastName": None, "phone": "1", "vip": True}
+    assert read(service, buyer)["customer"] == known
+    linked = service.login(service.create(kind="checkout"), "c-1")
+    for named in (None, "c-1", "c-2"):
+        assert send(linked, {"customerId": named}).problem == (403, "service-only")
+    assert read(service, linked)["customer"]["customerId"] == "c-1"
 
 
 def test_there_must_be_something_to_charge(service: Service, buyer: Owner) -> None:

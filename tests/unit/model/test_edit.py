@@ -135,13 +135,22 @@ def test_read_only_and_unknown_fields_are_refused(field: str) -> None:
 
 @pytest.mark.parametrize("value", ["c-2", None])
 def test_the_customer_link_is_of_login_alone(value: str | None) -> None:
-    patch = {"customer": {"customerId": value}}
+    patch, linked = {"customer": {"customerId": value}}, session(customer={"customerId": "c-1"})
     with pytest.raises(ServiceOnly) as by_browser:
-        decide(session(), patch, by_service=False)
+        decide(linked, patch, by_service=False)
     with pytest.raises(Invalid) as by_service:
-        decide(session(), patch)
+        decide(linked, patch)
     assert by_browser.value.members["pointer"] == "/customer/customerId"
     assert by_service.value.members["errors"][0]["pointer"] == "/customer/customerId"
+
+
+def test_nobody_can_be_linked_by_a_patch_and_nobody_is_no_news() -> None:
+    for by_service, error in ((False, ServiceOnly), (True, Invalid)):
+        with pytest.raises(error):
+            decide(session(), {"customer": {"customerId": "c-1"}}, by_service=by_service)
+        change = decide(session(customer={"vip": True}), {"customer": {"customerId": None}}, by_service=by_service)
+        assert not change.remove
+        assert set(change.assign) == {("updatedAt",), ("lastActivityAt",)}
 
 
 def test_removing_the_customer_forgets_the_person_and_keeps_the_link() -> None:

@@ -24,8 +24,10 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
         OtherCheckout: a browser would change what was checked out.
 
     """
-    fields = patch.as_patch()
+    fields: dict[str, Any] = patch.as_patch()
     _check_rights(fields, flow, by_service=by_service)
+    if fields.get("customer"):
+        fields |= {"customer": without_link(fields["customer"], record, by_service=by_service)}
     current = record.attributes()
     return (
         deltas(current, _emptied(_within_link(fields, current)))
@@ -37,15 +39,30 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
 
 
 def _check_rights(fields: dict[str, Any], flow: Flow | None, *, by_service: bool) -> None:
-    if "customerId" in (fields.get("customer") or {}):
-        if not by_service:
-            raise ServiceOnly("customerId is set by services only", pointer="/customer/customerId")
-        raise Invalid.at("/customer/customerId", "is set by POST /sessions/{id}/login")
     guarded = ("currentStep", "completedSteps") if flow and flow.guarded else ()
     if not by_service:
         for name in (*SessionPatch.SERVICE_ONLY, *guarded):
             if name in fields:
                 raise ServiceOnly(pointer=f"/{name}")
+
+
+def without_link(said: dict[str, Any], record: Record, *, by_service: bool) -> dict[str, Any]:
+    """Return what is said of a customer but the link, which login alone sets.
+
+    Who has read a session and sends its customer back says null where there is no link: that is no news.
+
+    Raises:
+        ServiceOnly: a browser names a customer, or nobody in the place of one.
+        Invalid: a service does, and not the one whose session it is.
+
+    """
+    if "customerId" in said:
+        named, linked = said["customerId"], record.session.customer_id
+        if not by_service and (named is not None or linked is not None):
+            raise ServiceOnly("customerId is set by services only", pointer="/customer/customerId")
+        if named != linked:
+            raise Invalid.at("/customer/customerId", "is set by POST /sessions/{id}/login")
+    return {name: value for name, value in said.items() if name != "customerId"}
 
 
 def _ordered(record: Record, fields: dict[str, Any], current: dict[str, Any], *, by_service: bool) -> Change:

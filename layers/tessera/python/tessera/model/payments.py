@@ -27,6 +27,7 @@ from tessera.errors import (
 from tessera.model.bodies import Body, Currency, Products, Reference
 from tessera.model.changes import Change, Clause, applied
 from tessera.model.clock import Millis
+from tessera.model.edit import without_link
 from tessera.model.flows import PART, Data, FlowEvent, Happened, absent, moved
 from tessera.model.kinds import Flow, Step
 from tessera.model.life import noted, touched
@@ -164,12 +165,8 @@ def _ordered(record: Record, wanted: ProcessCheckout, *, by_service: bool) -> di
         raise ServiceOnly("A browser names the session's own vault", pointer="/vaultId")
     sent = wanted.model_dump(by_alias=True, exclude_unset=True, exclude={"session_id", "payment_token"})
     fields = {name: value for name, value in sent.items() if value is not None}
-    if "customerId" in fields.get("customer", {}):
-        named = fields["customer"].pop("customerId")
-        if not by_service:
-            raise ServiceOnly("customerId is set by services only", pointer="/customer/customerId")
-        if named != record.session.customer_id:
-            raise Invalid.at("/customer/customerId", "is set by POST /sessions/{id}/login")
+    if "customer" in fields:
+        fields["customer"] = without_link(fields["customer"], record, by_service=by_service)
     return fields
 
 

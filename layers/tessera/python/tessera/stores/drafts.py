@@ -44,11 +44,13 @@ class Drafts:
         that was read, so that the end is decided anew, on what was saved; or it comes second, and makes a new
         bucket beside the result. Nobody overwrites the result: there must be none.
         """
-        if self._table.get(data_key(record.id, name)) is not None:
+        found = self._table.get(data_key(record.id, name))
+        if found is not None and (expires_at(found) or now + 1) > now:
             raise Conflict(f"There is a bucket {name} already, where the result would be")
+        free = ABSENT if found is None else Clause(("version",), "is", found["version"])  # or it has expired
         mark = max([record.data_mark, *(item["version"] for item in draft.values())])
         held = Held(result, mark + 1, now)
-        writes: list[Write] = [Put(bucket_item(record, name, held, Overflow(_nowhere, "")), (ABSENT,))]
+        writes: list[Write] = [Put(bucket_item(record, name, held, Overflow(_nowhere, "")), (free,))]
         for item in draft.values():
             seen = (Clause(("version",), "is", item["version"]),)
             writes.append(Delete(Key(item["pk"], item["sk"]), seen))
