@@ -24,7 +24,7 @@ class Socket:
 
     def ask(self, **frame: Any) -> Any:
         """Send a frame; return its answer."""
-        self.connection.send(json.dumps(frame))
+        self.connection.send(json.dumps(frame, ensure_ascii=False))
         answers = {"subscribed", "unsubscribed", "ack", "pong", "error"}
         return self.next(lambda found: found["type"] in answers)
 
@@ -83,6 +83,33 @@ def test_what_one_publishes_reaches_the_other_and_is_resumed(anyone: Caller, plu
     again = hers.ask(type="subscribe", id=5, topic=topic, since={"epoch": began["epoch"], "offset": 1})
     assert again["recovered"]
     assert [message["data"] for message in again["messages"]] == [{"n": 2}, {"n": 3}]
+
+
+def test_what_does_not_fit_a_frame_follows_as_often_as_it_is_asked_for(anyone: Caller, plug: Any) -> None:
+    ada = opened(anyone)
+    mine, topic, numbers = plug(ada), f"app:{ada.id}", [1, 2, 3, 4]
+    epoch = mine.ask(type="subscribe", id=1, topic=topic)["epoch"]
+    for number in numbers:
+        ack = mine.ask(type="publish", id=2, topic=topic, messageId=f"m-{number}", data="ä" * 13_000)
+        assert ack["offset"] == number
+    assert [mine.message()["offset"] for _ in numbers] == numbers
+    for _ in range(2):
+        answer = mine.ask(type="subscribe", id=3, topic=topic, since={"epoch": epoch, "offset": 0})
+        told = [message["offset"] for message in answer["messages"]]
+        told += [mine.message()["offset"] for _ in numbers[len(told) :]]
+        assert (answer["recovered"], sorted(told)) == (True, numbers)
+
+
+def test_who_comes_and_goes_is_seen(anyone: Caller, endpoints: Endpoints, plug: Any) -> None:
+    ada, bob = opened(anyone), opened(anyone)
+    hers, topic = plug(ada), f"app:{ada.id}"
+    (member,) = hers.ask(type="subscribe", id=1, topic=topic, presence=True)["presence"]
+    assert member["sessionId"] == ada.id
+    with socket(endpoints, ticket_of(bob)) as his:
+        found = his.ask(type="subscribe", id=1, topic=topic, presence=True)["presence"]
+        assert {each["sessionId"] for each in found} == {ada.id, bob.id}
+        hers.next(lambda frame: bob.id in [each["sessionId"] for each in frame.get("joined", [])])
+    hers.next(lambda frame: bob.id in [each["sessionId"] for each in frame.get("left", [])])
 
 
 def test_what_is_wrong_is_told_and_the_connection_lives_on(anyone: Caller, plug: Any) -> None:

@@ -119,4 +119,4 @@ def test_creations_count_by_address_one_by_one_the_rest_by_session_in_batches() 
     )
     assert creations(settings) == Limit("creations", 7, batch=1, by_address=True)
     assert requests(settings) == Limit("requests", 70, batch=2)
-    assert [batched("frames", number).batch for number in (1, 59, 60, 600)] == [1, 1, 2, 20]
+    assert [batched("frames", number).batch for number in (1, 59, 60, 600, 6_000)] == [1, 1, 2, 20, 20]

@@ -16,7 +16,7 @@ WIDTH = MINUTE_SECONDS
 """Seconds of a window."""
 
 _TRACKED = 10_000
-_PARTS = 30
+_PARTS, _MOST = 30, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Limit:
 
 
 def batched(name: str, per_minute: int) -> Limit:
-    """Return a limit that is soft by a thirtieth of it per container."""
-    return Limit(name, per_minute, batch=max(1, per_minute // _PARTS))
+    """Return a limit that is soft by a thirtieth of it per container, and by no more than twenty."""
+    return Limit(name, per_minute, batch=min(max(1, per_minute // _PARTS), _MOST))
 
 
 class Room(NamedTuple):
