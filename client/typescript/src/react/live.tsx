@@ -21,6 +21,8 @@ export interface WebSocketProviderProps extends BoardOptions {
   live?: Live;
   url?: string;
   ticket?: LiveOptions['ticket'];
+  /** Tabs with the same name share socket and outbox; see LiveOptions. */
+  name?: string;
   /** Connect again after a loss. Default true. */
   autoReconnect?: boolean;
   /** Longest first wait before a try; each is drawn at random, longer after each failure. */
@@ -42,7 +44,7 @@ const Context = createContext<Connected | null>(null);
 const NO_BOARD = fixed(NOTHING);
 
 export function WebSocketProvider(props: WebSocketProviderProps) {
-  const { children, live: given, url, autoReconnect = true, topic, keep } = props;
+  const { children, live: given, url, name, autoReconnect = true, topic, keep } = props;
   const session = useSessionIfAny();
   const ticket = props.ticket ?? (session ? () => session.ticket() : undefined);
   const timing = JSON.stringify(timingOf(props));
@@ -52,13 +54,13 @@ export function WebSocketProvider(props: WebSocketProviderProps) {
   useEffect(() => {
     if (given || url === undefined) return;
     if (ticket === undefined) throw new Error('WebSocketProvider needs a ticket, or a SessionProvider above it');
-    const made = createLive({ url, ticket, timing: JSON.parse(timing) });
+    const made = createLive({ url, ticket, timing: JSON.parse(timing), ...(name !== undefined && { name }) });
     setOwn(made);
     return () => {
       setOwn(null);
       made.close();
     };
-  }, [given, url, timing, session]);
+  }, [given, url, name, timing, session]);
 
   const live = given ?? own;
   const connected = useMemo(() => {
@@ -139,6 +141,6 @@ function once(live: Live): () => void {
   return live.status.subscribe(() => {
     const { state } = live.status.getSnapshot();
     opened ||= state === 'open';
-    if (opened && state === 'waiting') live.close();
+    if (opened && (state === 'waiting' || state === 'paused')) live.close();
   });
 }

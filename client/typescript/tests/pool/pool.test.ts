@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { choose } from '../../src/pool/choosing.ts';
 import { Pool, type PoolOptions, prometheus } from '../../src/pool/index.ts';
 import { TestLive } from '../support/live.ts';
+import { FakeServer } from '../support/server.ts';
 import { problem } from '../support/service.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -136,6 +137,47 @@ describe('the strategies', () => {
     expect(choose([...all], 'least-used', 0)).toBe(failing);
     expect(choose([...all], 'health-based', 0)).toBe(one);
   });
+});
+
+it('gives a try up after `connectionTimeout`, and makes another', async () => {
+  const server = new FakeServer();
+  server.latency = () => 60_000;
+  const tried: string[] = [];
+  const Own = server.WebSocket();
+  vi.stubGlobal(
+    'WebSocket',
+    class extends Own {
+      constructor(url: string, protocols: string[]) {
+        super(url, protocols);
+        tried.push(url);
+      }
+    },
+  );
+  const pool = new Pool({ urls: URLS, ticket: server.ticket, minConnections: 1, connectionTimeout: 500 });
+  pool.start();
+  await vi.advanceTimersByTimeAsync(499);
+  expect([tried.length, pool.getSnapshot().errors]).toEqual([1, 0]);
+  await vi.advanceTimersByTimeAsync(1);
+  server.latency = () => 5;
+  await vi.advanceTimersByTimeAsync(2_100);
+  expect([tried, pool.getSnapshot().healthyConnections]).toEqual([['wss://one', 'wss://one'], 1]);
+  pool.close();
+  vi.unstubAllGlobals();
+});
+
+it.each(['round-robin', 'least-used', 'health-based'] as const)('sends by its strategy: %s', async (strategy) => {
+  const { pool, at } = opened({ loadBalancingStrategy: strategy, busyAt: 99 });
+  for (const index of [0, 1]) at(index).open();
+  at(0).metrics.set({ meanResponseTime: 900 });
+  at(1).metrics.set({ meanResponseTime: 20 });
+  for (let n = 0; n < 4; n++) void pool.send('app:x', n).catch(() => {});
+  expect([at(0).queued.length, at(1).queued.length]).toEqual(strategy === 'health-based' ? [0, 4] : [2, 2]);
+  at(0).acknowledge();
+  await settled();
+  for (let n = 0; n < 2; n++) void pool.send('app:x', n).catch(() => {});
+  const expected = { 'round-robin': [1, 3], 'least-used': [2, 2], 'health-based': [0, 6] };
+  expect([at(0).queued.length, at(1).queued.length]).toEqual(expected[strategy]);
+  pool.close();
 });
 
 it('tells Prometheus', () => {

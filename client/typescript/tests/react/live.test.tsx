@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { act, cleanup, render, renderHook, screen } from '@testing-library/react';
+import { act, cleanup, render, renderHook, screen, waitFor } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -10,6 +10,7 @@ import {
   WebSocketProvider,
 } from '../../src/react/index.ts';
 import { TestLive } from '../support/live.ts';
+import { FakeServer } from '../support/server.ts';
 import { problem } from '../support/service.ts';
 
 afterEach(cleanup);
@@ -93,12 +94,74 @@ describe('useWebSocketContext', () => {
     expect(live.topics).toHaveLength(4);
   });
 
-  it('leaves at the first loss when it shall not connect again', () => {
-    const { live, wrapper } = opened({ autoReconnect: false });
-    renderHook(useWebSocketContext, { wrapper });
-    act(() => live.open());
-    act(() => live.lose());
-    expect(live.status.getSnapshot().state).toBe('ended');
+  it.each(['waiting', 'paused'] as const)(
+    'leaves at the first loss when it shall not connect again: %s',
+    (lost) => {
+      const { live, wrapper } = opened({ autoReconnect: false });
+      renderHook(useWebSocketContext, { wrapper });
+      act(() => live.open());
+      act(() => live.status.set({ state: lost }));
+      expect(live.status.getSnapshot().state).toBe('ended');
+    },
+  );
+});
+
+describe('WebSocketProvider with an address', () => {
+  afterEach(() => void vi.unstubAllGlobals());
+
+  function connected(more = {}) {
+    const server = new FakeServer();
+    vi.stubGlobal('WebSocket', server.WebSocket());
+    const wrapper = ({ children }: { children: ReactNode }) => (
+      <WebSocketProvider url="wss://test" ticket={server.ticket} {...more}>
+        {children}
+      </WebSocketProvider>
+    );
+    return { server, ...renderHook(useWebSocketContext, { wrapper }) };
+  }
+
+  it('connects while it is shown, and leaves with it', async () => {
+    const { server, result, unmount } = connected();
+    await waitFor(() => expect(result.current.isConnected).toBe(true));
+    server.publish('app:messages', { type: 'hello', data: 1 });
+    await waitFor(() => expect(result.current.events).toMatchObject([{ type: 'hello', data: 1 }]));
+    unmount();
+    await waitFor(() => expect(server.sockets.size).toBe(0));
+  });
+
+  it('probes after `heartbeatInterval`, and gives up after `heartbeatTimeout`', async () => {
+    const { server, result } = connected({ heartbeatInterval: 20, heartbeatTimeout: 40, reconnectInterval: 1 });
+    await waitFor(() => expect(result.current.isConnected).toBe(true));
+    await waitFor(() => expect(server.received.map(({ type }) => type)).toContain('ping'));
+    server.blackhole();
+    await waitFor(() => expect(server.opened).toBeGreaterThan(1));
+  });
+
+  it('tries `maxReconnectAttempts` times, within `reconnectInterval` at first, and then pauses', async () => {
+    const { server, result } = connected({ reconnectInterval: 1, maxReconnectAttempts: 3 });
+    await waitFor(() => expect(result.current.isConnected).toBe(true));
+    server.down = true;
+    act(() => server.cut());
+    await waitFor(() => expect(result.current.reconnectAttempts).toBe(3));
+    expect(result.current.isConnected).toBe(false);
+  });
+
+  it('shares its socket with the tabs of its `name`', async () => {
+    const asked: string[] = [];
+    const request = (lock: string) => new Promise(() => asked.push(lock));
+    const Channel = class {
+      close() {}
+    };
+    vi.stubGlobal('navigator', { onLine: true, locks: { request } });
+    vi.stubGlobal('BroadcastChannel', Channel);
+    connected({ name: 'ses_1' });
+    await waitFor(() => expect(asked).toEqual([expect.stringMatching(/^tessera\/ses_1\//)]));
+  });
+
+  it('says what is missing where there is neither a ticket nor a session', () => {
+    const quiet = vi.spyOn(console, 'error').mockImplementation(() => {});
+    expect(() => render(<WebSocketProvider url="wss://test" />)).toThrow('WebSocketProvider needs a ticket');
+    quiet.mockRestore();
   });
 });
 
