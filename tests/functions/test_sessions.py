@@ -68,7 +68,7 @@ def test_no_foreign_page_can_plant_a_session(service: Service, origin: str | Non
         ({"metadata": {"n": 1e300}}, "/metadata"),
         ({"metadata": {"": 1}}, "/metadata"),
         ({"metadata": "text"}, "/metadata"),
-        ({"data": {"a/b": {}}}, "/data/a~1b/[key]"),
+        ({"data": {"a/b": {}}}, "/data/a~1b"),
     ],
     ids=repr,
 )
@@ -77,6 +77,14 @@ def test_a_wrong_field_is_named(service: Service, body: dict[str, Any], pointer:
     assert answer.problem == (422, "invalid")
     assert answer.json["errors"][0]["pointer"] == pointer
     assert answer.json["errors"][0]["detail"]
+
+
+def test_a_wrong_name_is_told_from_a_wrong_value(service: Service) -> None:
+    """The pointer leads to what was sent, so that a page finds it there."""
+    for body, beginning in (({"data": {"a/b": {}}}, "its name: "), ({"data": {"a": []}}, "Input should be")):
+        (error,) = service.call("sessions/create", body=body).json["errors"]
+        assert error["pointer"] == "/data/" + next(iter(body["data"])).replace("/", "~1")
+        assert error["detail"].startswith(beginning)
 
 
 def test_the_refused_value_is_not_repeated(service: Service) -> None:

@@ -56,7 +56,7 @@ def _places(parts: Sequence[Any], sent: Any, *, missing: bool) -> Iterator[Any]:
         if (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and isinstance(part, int)):
             sent = sent[part]  # pyright: ignore[reportUnknownVariableType] - any JSON
             yield part
-        elif number == len(parts) and (missing or part == _KEY):
+        elif number == len(parts) and missing:
             yield part
 
 
@@ -69,4 +69,5 @@ def _detail(error: Mapping[str, Any]) -> str:
         case "union_tag_not_found":
             return f"{error['ctx']['discriminator']} is missing"
         case _:
-            return str(error["msg"]).removeprefix("Value error, ")
+            of_its_name = "its name: " if error["loc"][-1] == _KEY else ""
+            return of_its_name + str(error["msg"]).removeprefix("Value error, ")
