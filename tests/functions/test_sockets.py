@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tessera.model.caller import Caller
 from tessera.model.clock import rfc3339
@@ -17,6 +19,32 @@ from tests.functions.service import Context, Service, sample
 from tests.support.fakes import FailingStore, FakeClock
 
 LOBBY = "app:lobby"
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_TYPES = st.sampled_from(["subscribe", "unsubscribe", "publish", "ping"])
+ANY_FRAME = st.fixed_dictionaries(
+    {"type": _TYPES | ANY_JSON},
+    optional=dict.fromkeys(("id", "topic", "messageId", "data", "priority", "since", "presence"), ANY_JSON),
+)
+_KINDS = st.sampled_from(["app:", "agent:", "session:", "customer:", "system:", "queue:"])
+LIKELY = st.fixed_dictionaries(
+    {
+        "type": _TYPES,
+        "id": st.integers() | st.text(max_size=20),
+        "topic": st.tuples(_KINDS, st.text()).map("".join),
+    },
+    optional={
+        "messageId": st.text(max_size=210),
+        "data": ANY_JSON,
+        "priority": st.integers(-1, 11),
+        "presence": st.booleans(),
+        "since": st.fixed_dictionaries({"epoch": st.text(max_size=20), "offset": st.integers()}),
+    },
+)
 
 
 def crowd(service: Service, count: int, *, presence: bool = False) -> None:
@@ -208,6 +236,34 @@ class TestFrames:
         assert slug(answers[3]) == "too-many-requests"
         clock.forward(60)
         assert socket.ask({"type": "ping"}) == {"type": "pong"}
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(frame=st.one_of(LIKELY, ANY_FRAME, ANY_JSON, st.text()))
+    def test_whatever_is_sent_one_frame_comes_back_and_the_connection_lives_on(
+        self, ada: Socket, frame: Any
+    ) -> None:
+        text = ada.answer(frame)
+        answer = json.loads(text)
+        assert len(text.encode()) <= MAX_FRAME
+        assert answer["type"] in {"subscribed", "unsubscribed", "ack", "pong", "error"}
+        assert answer["type"] != "error" or 400 <= answer["problem"]["status"] < 500
+        assert ada.ask({"type": "ping"}) == {"type": "pong"}
+
+    def test_a_session_that_is_over_reads_and_publishes_nothing(self, service: Service, clock: FakeClock) -> None:
+        """Whatever has not closed its socket yet."""
+        socket = plug(service, ticket_of(service, service.create(ttlSeconds=60)))
+        clock.forward(60)
+        for topic in (LOBBY, "agent:a", "customer:c1"):
+            assert slug(socket.subscribe(topic)) == "session-ended"
+        assert slug(socket.publish(LOBBY, "m")) == "session-ended"
+        assert list(service.realtime_table.query(f"TOPIC#{LOBBY}")) == []
+
+    def test_a_message_id_is_the_sessions_whatever_the_connection(self, service: Service, bob: Socket) -> None:
+        owner = service.create()
+        sockets = [plug(service, ticket_of(service, owner)) for _ in range(2)]
+        places = [socket.publish(LOBBY, "m", n)["offset"] for n, socket in enumerate([*sockets, bob])]
+        assert places == [1, 1, 2]
+        assert sockets[0].publish("app:other", "m")["offset"] == 1
 
     def test_all_containers_count_the_frames_of_a_socket_together(
         self, service: Service, clock: FakeClock
