@@ -414,6 +414,15 @@ def test_what_is_refused_leaves_nothing_in_s3(fast_desk: Desk) -> None:
     assert [*desk.bucket.keys("")] == []
 
 
+def test_what_another_writer_has_saved_meanwhile_is_not_left_in_s3_twice(fast_desk: Desk) -> None:
+    desk, session_id = fast_desk, fast_desk.begin(data={"form": {"a": 1}})
+    large = {"text": LARGE}
+    table = InterruptedStore(desk.table, "transact", lambda: desk.save(session_id, large))
+    assert content(desk.beside(table).save(session_id, large)) == large
+    assert len([*desk.bucket.keys("")]) == 1
+    assert content(desk.load(session_id)) == large
+
+
 def test_a_large_bucket_in_s3(table: Table, bucket: Bucket, clock: FakeClock) -> None:
     desk = Desk(table, bucket, clock)
     session_id = desk.begin(data={"form": {"text": LARGE}})

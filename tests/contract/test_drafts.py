@@ -126,6 +126,15 @@ def test_a_bucket_that_has_expired_is_no_draft(desk: Desk, clock: FakeClock) -> 
         desk.finish(session_id)
 
 
+@pytest.mark.parametrize("named", [("result",), ("draft", "result")])
+def test_the_result_is_no_part_of_its_own_draft(desk: Desk, named: tuple[str, ...]) -> None:
+    session_id = desk.filled(draft={"a": 1})
+    desk.finish(session_id, *named)
+    shown = desk.shown(session_id)
+    assert shown.keys() == {"result"}
+    assert shown["result"]["data"] == {"draft": {"a": 1}}
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_who_dies_anywhere_leaves_the_draft_or_the_result(
     fast_table: Table, clock: FakeClock, *, after: bool

@@ -180,6 +180,16 @@ def test_if_match_is_about_the_bucket(
         assert load(service, owner).json["data"] == {"a": 2}
 
 
+def test_a_tag_that_a_proxy_has_weakened_still_names_its_version_to_if_none_match(
+    service: Service, owner: Owner
+) -> None:
+    """RFC 9110, section 13.1.2: weak comparison. To If-Match it never does (section 13.1.1)."""
+    save(service, owner, {"a": 1})
+    assert save(service, owner, {"a": 2}, headers={"if-none-match": 'W/"1"'}).problem[0] == 412
+    assert save(service, owner, {"a": 2}, headers={"if-match": 'W/"1"'}).problem[0] == 412
+    assert save(service, owner, {"a": 2}, headers={"if-none-match": 'W/"7"'}).status == 200
+
+
 @pytest.mark.parametrize("write", [save, patch])
 def test_if_none_match_creates_and_never_overwrites(service: Service, owner: Owner, write: Any) -> None:
     asked = {"headers": {"if-none-match": "*"}}

@@ -129,8 +129,8 @@ def check_if_match(if_match: str | None, version: int | None) -> None:
 
 
 def check_if_none_match(if_none_match: str | None, version: int | None) -> None:
-    """Raise PreconditionFailed if If-None-Match (RFC 9110, section 13.1.2) is there and names the version."""
-    if if_none_match is not None and _names(if_none_match, version):
+    """Raise PreconditionFailed if If-None-Match (RFC 9110, section 13.1.2: weakly) names the version."""
+    if if_none_match is not None and _names(if_none_match.replace('W/"', '"'), version):
         raise PreconditionFailed(version=version)
 
 

@@ -109,10 +109,14 @@ def _new(step: Step, completed: list[Step]) -> list[Step]:
 
 
 def draft_of(flow: Flow | None, buckets: list[str] | None) -> list[str]:
-    """Return which buckets become the result of a flow, each once; the result itself never does."""
+    """Return which buckets become the result of a flow, each once; the result itself never does.
+
+    Who names nothing else names none: an empty result would be the end of a draft that is full.
+    """
     if flow is None or flow.finish is None:
         return []
-    return [name for name in dict.fromkeys(buckets or flow.finish.buckets) if name != flow.finish.result]
+    named = [name for name in dict.fromkeys(buckets or ()) if name != flow.finish.result]
+    return named or list(flow.finish.buckets)
 
 
 def finished(

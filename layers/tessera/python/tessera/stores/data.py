@@ -219,8 +219,11 @@ class Data:
 
     def _finish(self, plan: Plan, seen: Seen, overflow: Overflow) -> None:
         """Remember what is there now, and take away what nothing leads to any more."""
-        if plan.after is plan.held:
-            return  # what was there is there
+        if (
+            plan.after is plan.held
+        ):  # what was there is there, and nothing points at what an earlier try brought out
+            overflow.discard()
+            return
         record, name, item = plan.record, plan.name, plan.item
         kept = [item["overflow"]] if item and "overflow" in item else []
         overflow.discard(but=kept)
