@@ -134,6 +134,30 @@ test('an access token that is about to expire is renewed before it is used: no c
   expect(asked.at(-1)?.headers.authorization).toBe('Bearer a2');
 });
 
+test('a token that cannot be renewed yet is used as long as it is good', async () => {
+  let [expiresIn, away] = [60, false];
+  const { client, asked } = api(({ path }) => {
+    if (path === '/sessions')
+      return { status: 201, json: { session: { id: 'ses_a' }, tokens: { ...TOKENS, expiresIn } } };
+    if (path === '/tokens/refresh') return away ? new TypeError('network') : { json: { ...TOKENS, expiresIn } };
+    return { json: {} };
+  });
+  await client.create();
+  [expiresIn, away] = [900, true];
+  await pass(40_000, 1_000);
+  const good = client.validity();
+  await pass(5_000, 100);
+  await good;
+  expect(asked.at(-1)).toMatchObject({
+    path: '/sessions/ses_a/validity',
+    headers: { authorization: 'Bearer a1' },
+  });
+  await pass(20_000, 1_000);
+  const late = expect(client.validity()).rejects.toBeInstanceOf(Unreachable);
+  await pass(5_000, 100);
+  await late;
+});
+
 test('a token that stays refused is no loop', async () => {
   const { client, asked } = api(
     ({ path }) => (path === '/tokens/refresh' ? { json: TOKENS } : problem('token-expired', 401)),

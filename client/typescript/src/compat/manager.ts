@@ -1,6 +1,6 @@
 /** The configurator's session manager with its old calls, on a session of the service. */
 
-import { alone } from '../draft/index.ts';
+import { alone, browserStorage } from '../draft/index.ts';
 import { Problem } from '../index.ts';
 import type { JsonObject, Session, SessionClient } from '../types.ts';
 import { hybridId, type LegacyStore, legacy, place } from './legacy.ts';
@@ -29,6 +29,7 @@ export interface HybridOptions {
   now?: () => number;
 }
 
+const KINDS: readonly Kind[] = ['config', 'order'];
 const COOKIE = 'session_id';
 const WEEK_SECONDS = 604_800;
 const MOVED = 'tessera:compat:moved';
@@ -46,7 +47,7 @@ export class HybridSessionManager {
   constructor(options: HybridOptions) {
     const here = typeof document !== 'undefined';
     this.client = options.client;
-    this.storage = options.storage === undefined ? (here ? localStorage : null) : options.storage;
+    this.storage = options.storage === undefined ? browserStorage() : options.storage;
     this.cookies = options.cookies === undefined ? (here ? documentCookies : null) : options.cookies;
     this.log = options.log ?? warn;
     this.now = options.now ?? Date.now;
@@ -66,17 +67,15 @@ export class HybridSessionManager {
     this.storeOld(id, data, kind);
     this.store(UNSENT + kind, data);
     await this.tried('saveData', async () => {
-      await this.ready();
-      await this.client.data.save(kind, data);
-      this.store(UNSENT + kind, null);
-      return true;
+      await this.moved();
+      await this.send(kind, data);
     });
   }
 
   /** From the session; if it is out of reach or has none, as the old code had it. Null when nobody has it. */
   async getData(id: string, kind: Kind): Promise<JsonObject | null> {
     const bucket = await this.tried('getData', async () => {
-      await this.ready();
+      await this.ready([kind]);
       return this.client.data.load(kind);
     });
     return bucket?.data ?? this.old(id, kind);
@@ -93,7 +92,7 @@ export class HybridSessionManager {
   /** As the service says; if it is out of reach, as the old code would: an id of the last seven days. */
   async isValidSession(id: string = this.getSessionId()): Promise<boolean> {
     const known = await this.tried('isValidSession', async () => {
-      await this.ready();
+      await this.moved();
       return this.client.validity();
     });
     const age = this.now() - Number(id.split('-')[1]);
@@ -102,7 +101,7 @@ export class HybridSessionManager {
 
   /** Where the session is, for a developer's eyes; no data. */
   debugSession(): { sessionId: string; session: string; servedBy: Tier; moved: boolean; unsent: Kind[] } {
-    const unsent = (['config', 'order'] as const).filter((kind) => this.storage?.getItem(UNSENT + kind));
+    const unsent = KINDS.filter((kind) => this.storage?.getItem(UNSENT + kind));
     const moved = this.storage?.getItem(MOVED) != null;
     return { sessionId: this.getSessionId(), session: this.client.id, servedBy: this.served, moved, unsent };
   }
@@ -114,7 +113,22 @@ export class HybridSessionManager {
 
   // --- moving ------------------------------------------------------------------------------------
 
-  private ready(): Promise<void> {
+  /** The session has everything: what was here before it, and what it missed. */
+  private async ready(kinds: readonly Kind[] = KINDS): Promise<void> {
+    await this.moved();
+    for (const kind of kinds) {
+      const data = parsed(this.storage?.getItem(UNSENT + kind));
+      if (data !== null) await this.send(kind, data);
+    }
+  }
+
+  /** What is saved meanwhile is still to be sent after it. */
+  private async send(kind: Kind, data: JsonObject): Promise<void> {
+    await this.client.data.save(kind, data);
+    if (this.storage?.getItem(UNSENT + kind) === JSON.stringify(data)) this.store(UNSENT + kind, null);
+  }
+
+  private moved(): Promise<void> {
     this.moving ??= alone('tessera:compat', () => this.move()).catch((error: unknown) => {
       this.moving = null; // the next call tries again
       throw error;
@@ -129,7 +143,6 @@ export class HybridSessionManager {
     if (session === null) await this.client.create(beginning(old));
     else if (old !== null && this.storage?.getItem(MOVED) == null) await this.fill(session, old);
     this.store(MOVED, { at: new Date(this.now()).toISOString() });
-    for (const kind of ['config', 'order'] as const) await this.sendLater(kind);
   }
 
   private async present(): Promise<Session | null> {
@@ -150,13 +163,6 @@ export class HybridSessionManager {
       const added = missing(data, present?.data ?? {});
       if (present === null || Object.keys(added).length > 0) await this.client.data.patch(name, added);
     }
-  }
-
-  private async sendLater(kind: Kind): Promise<void> {
-    const data = parsed(this.storage?.getItem(UNSENT + kind));
-    if (data === null) return;
-    await this.client.data.save(kind, data);
-    this.store(UNSENT + kind, null);
   }
 
   // --- the old path ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ export function backOff(failures: number): number {
   return Math.random() * Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures);
 }
 
+/** Null on a server, and where it is forbidden. */
 export function browserStorage(): TextStore | null {
   try {
     return typeof document === 'undefined' ? null : localStorage;

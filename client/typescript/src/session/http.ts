@@ -42,8 +42,9 @@ export class Http {
     const isPost = method === 'POST';
     const headers = { ...(isPost ? { 'Idempotency-Key': crypto.randomUUID() } : {}), ...options.headers };
     let refreshed = path.startsWith('/tokens/refresh');
+    if (!refreshed && this.#expires - Date.now() < MARGIN)
+      await this.refresh().catch((failure) => this.#unlessGood(failure));
     for (let failures = 0; ; ) {
-      if (!refreshed && this.#expires - Date.now() < MARGIN) await this.refresh();
       try {
         return await this.#once<T>(method, path, { ...options, headers });
       } catch (failure) {
@@ -70,6 +71,11 @@ export class Http {
       this.#refreshing = null;
     });
     return this.#refreshing;
+  }
+
+  /** A token that cannot be renewed now does as long as it is good. */
+  #unlessGood(failure: unknown): void {
+    if (this.#expires <= Date.now()) throw failure;
   }
 
   async #renew(): Promise<void> {

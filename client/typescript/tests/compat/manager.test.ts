@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { HybridSessionManager, type LogEntry } from '../../src/compat/index.ts';
 import { MemoryStorage, Service } from '../support/service.ts';
 
@@ -114,6 +114,48 @@ describe('the old calls', () => {
     await another().migrate();
     expect(service.bucket('config')).toMatchObject({ colour: 'green' });
     expect(manager.debugSession()).toMatchObject({ moved: true, unsent: [] });
+  });
+
+  it('show and send what was saved while the service was away, in the same page', async () => {
+    const { manager, service } = opened();
+    await manager.saveConfigData({ colour: 'red' });
+    service.down = true;
+    await manager.saveConfigData({ colour: 'green' });
+    await manager.saveData(ID, { amount: 1 }, 'order');
+    service.down = false;
+    expect(await manager.getConfigData()).toEqual({ colour: 'green' });
+    expect([service.bucket('config'), service.bucket('order')]).toEqual([{ colour: 'green' }, { amount: 1 }]);
+    expect(manager.debugSession().unsent).toEqual([]);
+  });
+
+  it('send the last of two saves that overlap, also when only the first gets through', async () => {
+    const { manager, another, service } = opened();
+    await manager.migrate();
+    const first = manager.saveConfigData({ colour: 'red' });
+    const second = manager.saveConfigData({ colour: 'green' });
+    service.downAfter = 1;
+    await Promise.all([first, second]);
+    expect(service.bucket('config')).toEqual({ colour: 'red' });
+    expect(manager.debugSession().unsent).toEqual(['config']);
+    service.downAfter = Number.POSITIVE_INFINITY;
+    await another().migrate();
+    expect(service.bucket('config')).toEqual({ colour: 'green' });
+  });
+
+  it('work where the browser forbids storage', async () => {
+    const forbidden = {
+      configurable: true,
+      get: () => {
+        throw new DOMException('no', 'SecurityError');
+      },
+    };
+    vi.stubGlobal('document', { cookie: '' });
+    Object.defineProperty(globalThis, 'localStorage', forbidden);
+    const manager = new HybridSessionManager({ client: new Service().client(), log: () => {} });
+    await manager.saveConfigData({ colour: 'red' });
+    expect(await manager.getConfigData()).toEqual({ colour: 'red' });
+    Reflect.deleteProperty(globalThis, 'localStorage');
+    vi.unstubAllGlobals();
   });
 
   it('find the data again in a new session when the old one has expired', async () => {

@@ -19,6 +19,8 @@ export class Service {
   readonly writes: string[] = [];
   /** Nobody hears; what is sent is lost. */
   down = false;
+  /** So many more answers, then nobody hears. */
+  downAfter = Number.POSITIVE_INFINITY;
   private buckets = new Map<string, { version: number; history: JsonObject[] }>();
 
   /** What a bucket holds; null for none. */
@@ -67,7 +69,7 @@ export class Service {
 
   private async answer<T>(write: string | null, act: () => T): Promise<T> {
     await Promise.resolve();
-    if (this.down) throw new Unreachable('no answer');
+    if (this.down || this.downAfter-- <= 0) throw new Unreachable('no answer');
     const result = act();
     if (write !== null) this.writes.push(write);
     return structuredClone(result);
