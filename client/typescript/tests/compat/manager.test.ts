@@ -124,6 +124,7 @@ describe('the old calls', () => {
     await manager.saveData(ID, { amount: 1 }, 'order');
     service.down = false;
     expect(await manager.getConfigData()).toEqual({ colour: 'green' });
+    expect(await manager.getData(ID, 'order')).toEqual({ amount: 1 });
     expect([service.bucket('config'), service.bucket('order')]).toEqual([{ colour: 'green' }, { amount: 1 }]);
     expect(manager.debugSession().unsent).toEqual([]);
   });
