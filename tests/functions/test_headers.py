@@ -6,8 +6,14 @@ import pytest
 
 from tests.functions.operations import HTTP
 from tests.functions.service import Answer, Service, sample
+from tests.support.fakes import FailingStore
 
 CACHED = ("tokens/keys", "operations/openapi")
+STORELESS = (*CACHED, "insights/query")
+"""What is answered without a look at table or bucket; Athena names its own tier."""
+BY_SESSIONS = ("activity/collect", "tokens/revoke")
+"""What looks at a store for sessions alone."""
+TIER = r"L[123];dur=\d+\.\d"
 
 
 @pytest.mark.parametrize("name", HTTP)
@@ -75,6 +81,20 @@ def test_server_timing_names_the_tier_that_answered(service: Service) -> None:
     answer = service.call("sessions/get", "me", token=owner.token)
     assert re.fullmatch(r"L2;dur=\d+\.\d", answer.headers["Server-Timing"])
     assert "Server-Timing" not in service.call("tokens/keys").headers
+
+
+@pytest.mark.parametrize("name", [name for name in HTTP if name not in STORELESS])
+@pytest.mark.parametrize("down", [False, True])
+def test_every_answer_names_the_tiers_that_it_comes_from(service: Service, name: str, *, down: bool) -> None:
+    """Also one that tells of an outage; none of them is degraded, which L1's alone may be."""
+    service.table = store = FailingStore(service.table)
+    token = service.create().token if name in BY_SESSIONS else service.service_token()
+    store.down = down
+    answer = service.call(name, token=token)
+    assert re.fullmatch(rf"({TIER}, )*{TIER}", answer.headers["Server-Timing"])
+    assert (answer.status == 503) == down
+    assert "degraded" not in answer.text
+    assert not down or int(answer.headers["Retry-After"]) > 0
 
 
 def test_server_timing_names_l1_where_a_kind_wants_it(service: Service) -> None:

@@ -79,8 +79,9 @@ class Circuits(CircuitBreakerPersistenceLayer):
     def _get_record(self, name: str) -> CircuitStateRecord | None:
         at, item = self._known.get(name, (0, None))
         if self._clock() - at >= FRESH_SECONDS * SECOND:
-            item = self._table.get(self._key(name))
-            self._known[name] = self._clock(), item
+            with suppress(Unavailable):  # then what this container knows must do
+                item = self._table.get(self._key(name))
+                self._known[name] = self._clock(), item
         return None if item is None else self._record(name, item)
 
     @override
