@@ -4,15 +4,20 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
+from local import process
 from local.endpoints import Endpoints
+from local.stack import Stack
 from tests.support.client import Caller, Opened, opened
 
 PATIENCE = 60
+SWEPT = 150
+"""Seconds after which a sweep has come, and what it says."""
 
 
 class Socket:
@@ -32,12 +37,19 @@ class Socket:
         """Return the next message."""
         return self.next(lambda found: found["type"] == "message")
 
-    def next(self, wanted: Any) -> Any:
+    def is_ended(self) -> None:
+        """Wait for the last frame, which says so, and for the end."""
+        last = self.next(lambda found: found["type"] == "error", SWEPT)
+        assert last["problem"]["type"] == "/problems/session-ended"
+        with pytest.raises(ConnectionClosed):
+            self.connection.recv(timeout=PATIENCE)
+
+    def next(self, wanted: Any, patience: float = PATIENCE) -> Any:
         for place, found in enumerate(self._waiting):
             if wanted(found):
                 return self._waiting.pop(place)
         for _ in range(100):
-            found = json.loads(self.connection.recv(timeout=PATIENCE))
+            found = json.loads(self.connection.recv(timeout=patience))
             if wanted(found):
                 return found
             self._waiting.append(found)
@@ -166,7 +178,26 @@ def test_a_change_over_http_reaches_every_device_and_a_logout_closes_them(anyone
         assert second["patch"]["messages"]["1"]["content"] == "Hello"
     ada.holder.post("/tokens/revoke", {"scope": "this"}).ok()
     for device in devices:
-        last = device.next(lambda found: found["type"] == "error")
-        assert last["problem"]["type"] == "/problems/session-ended"
-        with pytest.raises(ConnectionClosed):
-            device.connection.recv(timeout=PATIENCE)
+        device.is_ended()
+
+
+def test_an_expiry_ends_a_socket_with_the_next_sweep(anyone: Caller, plug: Any, stack: Stack) -> None:
+    """A minute later the schedule comes, here at once, unless the stream has not told yet of the earlier end."""
+    ada = opened(anyone)
+    mine, other = plug(ada), plug(opened(anyone))
+    ada.holder.post("/sessions/me/extend", {"seconds": 1}).ok()
+    assert process.wait_until(lambda: not ada.holder.get("/sessions/me/validity").ok()["valid"], PATIENCE)
+    name = stack.deployed().resources["RealtimeSweepFunction"]
+    stack.clients.functions.invoke(FunctionName=name, Payload=b"{}")
+    mine.is_ended()
+    assert other.ask(type="ping") == {"type": "pong"}
+
+
+def test_revoking_the_others_ends_their_sockets(admin: Caller, plug: Any) -> None:
+    customer = {"customerId": f"c-{uuid4()}"}
+    here, there = (opened(admin, customer=customer) for _ in range(2))
+    mine, others = plug(here), plug(there)
+    assert others.ask(type="subscribe", id=1, topic=f"customer:{customer['customerId']}")["type"] == "subscribed"
+    here.holder.post("/tokens/revoke", {"scope": "others"}).ok()
+    others.is_ended()
+    assert mine.ask(type="ping") == {"type": "pong"}
