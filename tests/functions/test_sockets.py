@@ -234,6 +234,11 @@ class TestFrames:
         answers = [socket.ask({"type": "ping"}) for _ in range(4)]
         assert [answer["type"] for answer in answers] == ["pong"] * 3 + ["error"]
         assert slug(answers[3]) == "too-many-requests"
+        over = [socket.publish(LOBBY, "m"), socket.ask({"type": "nonsense", "id": 7}), socket.ask("{")]
+        assert [(slug(answer), answer.get("id")) for answer in over] == [
+            ("too-many-requests", number) for number in (2, 7, None)
+        ]
+        assert all(answer["problem"]["retryAfter"] > 0 for answer in over)
         clock.forward(60)
         assert socket.ask({"type": "ping"}) == {"type": "pong"}
 

@@ -73,13 +73,13 @@ class Sockets:
         """Answer a frame with a frame; whatever is wrong with it, the connection lives on."""
         frame_id: Any = None
         try:
+            request = _read(text)
+            frame_id = request.frame_id if isinstance(request, Refused) else request.id
             if self._limiter:
                 self._limiter.check(connection_id)
-            request = frames.read(text)
-            frame_id = request.id
+            if isinstance(request, Refused):
+                raise request.problem
             return self._answered(connection_id, request)
-        except Refused as refused:
-            return compact(frames.error(refused.problem, refused.frame_id))
         except TooManyRequests as problem:
             problem.members["retryAfter"] = problem.reset
             return compact(frames.error(problem, frame_id))
@@ -167,3 +167,11 @@ class Sockets:
         now = self._clock()
         if connection.present and now - connection.seen_at >= _NOTED:
             self._connections.note(connection, replace(connection, seen_at=now))
+
+
+def _read(text: str) -> frames.Request | Refused:
+    """Read a frame. A refused one counts against the limit too, and over the limit the answer has its id."""
+    try:
+        return frames.read(text)
+    except Refused as refused:
+        return refused
