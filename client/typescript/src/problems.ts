@@ -6,7 +6,7 @@
  *     └── Unreachable   no answer; whether it was done is not known
  */
 
-import type { JsonObject } from './types.ts';
+import type { JsonObject } from './json.ts';
 
 export class Problem extends Error {
   override readonly name = 'Problem';

@@ -1,6 +1,10 @@
 /** State that others watch. */
 
-import type { Store } from './types.ts';
+/** State that changes, as React's useSyncExternalStore wants it: a snapshot is the same object until it changes. */
+export interface Store<T> {
+  subscribe(listener: () => void): () => void;
+  getSnapshot(): T;
+}
 
 export interface Settable<T> extends Store<T> {
   /** Change some members; listeners hear of it only if one is different now. */

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { createSessionClient, Problem } from '../src/index.ts';
-import type { Environment, Live } from '../src/types.ts';
+import type { Environment, Live } from '../src/live/types.ts';
 import { FakeBrowser } from './support/browser.ts';
 import { ownTime, pass } from './support/clock.ts';
 import { inTab, page, shown } from './support/lives.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { SubscribedFrame } from '../src/live/frames.ts';
 import { Order } from '../src/live/order.ts';
-import type { LiveMessage } from '../src/types.ts';
+import type { LiveMessage } from '../src/live/types.ts';
 
 const message = (offset: number, epoch = 'e'): LiveMessage => ({
   topic: 't',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Problem } from '../src/index.ts';
-import type { Json, Live } from '../src/types.ts';
+import type { Json } from '../src/json.ts';
+import type { Live } from '../src/live/types.ts';
 import { ownTime, pass } from './support/clock.ts';
 import { page, shown } from './support/lives.ts';
 import { FakeServer } from './support/server.ts';

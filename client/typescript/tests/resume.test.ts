@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import type { Subscribed } from '../src/types.ts';
+import type { Subscribed } from '../src/live/types.ts';
 import { ownTime, pass } from './support/clock.ts';
 import { page, shown } from './support/lives.ts';
 import { FakeServer } from './support/server.ts';

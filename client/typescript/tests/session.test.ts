@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { createSessionClient, Problem, Unreachable } from '../src/index.ts';
-import type { SessionOptions } from '../src/types.ts';
+import type { SessionOptions } from '../src/session/types.ts';
 import { ownTime, pass } from './support/clock.ts';
 
 ownTime();

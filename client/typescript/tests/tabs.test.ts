@@ -1,7 +1,8 @@
 import 'fake-indexeddb/auto';
 import { IDBFactory } from 'fake-indexeddb';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
-import type { Json, Live } from '../src/types.ts';
+import type { Json } from '../src/json.ts';
+import type { Live } from '../src/live/types.ts';
 import { FakeBrowser, FakeChannel } from './support/browser.ts';
 import { ownTime, pass } from './support/clock.ts';
 import { inTab, shown } from './support/lives.ts';

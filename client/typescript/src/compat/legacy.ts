@@ -1,6 +1,6 @@
 /** What older session managers left in this browser. Only reads: their keys stay as they are. */
 
-import type { Json, JsonObject } from '../types.ts';
+import type { Json, JsonObject } from '../json.ts';
 
 /** A configurator's session: the id is in a cookie, what was configured in `localStorage`. */
 export interface HybridSession {

@@ -2,7 +2,8 @@
 
 import { alone, browserStorage } from '../draft/index.ts';
 import { Problem } from '../index.ts';
-import type { JsonObject, Session, SessionClient } from '../types.ts';
+import type { JsonObject } from '../json.ts';
+import type { Session, SessionClient } from '../session/types.ts';
 import { hybridId, type LegacyStore, legacy, place } from './legacy.ts';
 import { missing, type Translated, translated } from './translate.ts';
 

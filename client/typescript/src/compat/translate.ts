@@ -1,6 +1,7 @@
 /** Old data in the terms of a session: fields of its own, and buckets for the rest. */
 
-import type { CreateSession, Json, JsonObject } from '../types.ts';
+import type { Json, JsonObject } from '../json.ts';
+import type { CreateSession } from '../session/types.ts';
 import type { FunnelSession, Legacy, ProjectSession } from './legacy.ts';
 
 export interface Translated {

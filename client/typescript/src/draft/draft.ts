@@ -1,7 +1,9 @@
 /** A form that saves itself: what is typed is kept at once on the device, and a second later in the session. */
 
 import { Problem } from '../index.ts';
-import type { Bucket, Json, JsonObject, Session, SessionClient, SessionPatch, Store } from '../types.ts';
+import type { Json, JsonObject } from '../json.ts';
+import type { Bucket, Session, SessionClient, SessionPatch } from '../session/types.ts';
+import type { Store } from '../store.ts';
 import { alone, backOff, browserStorage } from './browser.ts';
 import { type Edit, Pending, withEdits } from './pending.ts';
 import {

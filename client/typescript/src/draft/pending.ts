@@ -1,6 +1,6 @@
 /** What of a draft is not saved yet, kept where it survives a reload. */
 
-import type { Json, JsonObject } from '../types.ts';
+import type { Json, JsonObject } from '../json.ts';
 
 /** The part of `localStorage` that is used. */
 export type TextStore = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;

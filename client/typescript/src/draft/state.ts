@@ -1,7 +1,8 @@
 /** What a draft is told and what it tells. */
 
 import { Problem } from '../index.ts';
-import type { Json, Session } from '../types.ts';
+import type { Json } from '../json.ts';
+import type { Session } from '../session/types.ts';
 import type { TextStore } from './pending.ts';
 import type { Steps } from './steps.ts';
 

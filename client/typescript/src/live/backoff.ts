@@ -1,6 +1,6 @@
 /** How long to wait before the next try, and the circuit that stops trying for a while. */
 
-import type { Timing } from '../types.ts';
+import type { Timing } from './types.ts';
 
 /**
  * Full jitter: from 0 to a span that doubles, so that clients that fell together do not come back together

@@ -1,10 +1,10 @@
 /** The connection: one link after the other, so that there is always one, or a time when the next is tried. */
 
 import { Problem } from '../problems.ts';
-import type { Environment, LiveStatus, Timing } from '../types.ts';
 import { backoff } from './backoff.ts';
 import type { Received, Sent } from './frames.ts';
 import { Link } from './link.ts';
+import type { Environment, LiveStatus, Timing } from './types.ts';
 
 export interface ConnectionEvents {
   /** A link is up: everything is to be resumed on it. */

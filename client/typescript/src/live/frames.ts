@@ -1,7 +1,8 @@
 /** Frames: what goes over the socket. What comes in is believed, and what goes out is kept, only after it was looked at. */
 
+import type { Json, JsonObject } from '../json.ts';
 import { Problem } from '../problems.ts';
-import type { Json, JsonObject, LiveMessage, Member, Position, QueuedMessage } from '../types.ts';
+import type { LiveMessage, Member, Position, QueuedMessage } from './types.ts';
 
 export type Sent =
   | { type: 'subscribe'; id: string; topic: string; since?: Position; presence?: true }

@@ -1,22 +1,22 @@
 /** What the leading tab does for all: it has the socket, sends the outbox, and passes frames on. */
 
+import type { JsonObject } from '../json.ts';
 import { Problem } from '../problems.ts';
-import type {
-  Environment,
-  JsonObject,
-  LiveMetrics,
-  LiveOptions,
-  LiveStatus,
-  OutboxState,
-  QueuedMessage,
-  Timing,
-} from '../types.ts';
 import { Connection } from './connection.ts';
 import type { Received, Sent } from './frames.ts';
 import type { Outbox } from './outbox.ts';
 import { Sender } from './sender.ts';
 import { IDLE } from './settings.ts';
 import type { Tabs, ToLeader } from './tabs.ts';
+import type {
+  Environment,
+  LiveMetrics,
+  LiveOptions,
+  LiveStatus,
+  OutboxState,
+  QueuedMessage,
+  Timing,
+} from './types.ts';
 
 /** State of the outbox and counters are told at most so often (ms); the status at once. */
 const TELL = 200;

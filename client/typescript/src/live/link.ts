@@ -1,8 +1,8 @@
 /** One socket and its pulse. When it is lost, whoever has it is told, and detaches it. */
 
-import type { Environment, Socket, Timing } from '../types.ts';
 import { type Received, read, type Sent } from './frames.ts';
 import { LATE } from './settings.ts';
+import type { Environment, Socket, Timing } from './types.ts';
 
 export interface LinkEvents {
   opened(): void;

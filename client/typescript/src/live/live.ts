@@ -1,11 +1,16 @@
 /** Live topics: what a page sees of tabs, connection and outbox. */
 
+import type { Json, JsonObject } from '../json.ts';
 import { Problem, Unreachable } from '../problems.ts';
 import { store } from '../store.ts';
+import { refusal, type Sent } from './frames.ts';
+import { Leader } from './leader.ts';
+import { bySending, type Outbox, openOutbox, type Unnumbered } from './outbox.ts';
+import { DEFAULTS, EMPTY, environment, IDLE, ZERO } from './settings.ts';
+import { Tabs, type ToLeader, type ToldStatus, type ToTabs } from './tabs.ts';
+import { Topics } from './topics.ts';
 import type {
   Environment,
-  Json,
-  JsonObject,
   Live,
   LiveMessage,
   LiveOptions,
@@ -15,13 +20,7 @@ import type {
   SubscribeOptions,
   Subscription,
   Timing,
-} from '../types.ts';
-import { refusal, type Sent } from './frames.ts';
-import { Leader } from './leader.ts';
-import { bySending, type Outbox, openOutbox, type Unnumbered } from './outbox.ts';
-import { DEFAULTS, EMPTY, environment, IDLE, ZERO } from './settings.ts';
-import { Tabs, type ToLeader, type ToldStatus, type ToTabs } from './tabs.ts';
-import { Topics } from './topics.ts';
+} from './types.ts';
 
 interface Pending {
   message: QueuedMessage | null;

@@ -5,8 +5,8 @@
  * together: an offset means nothing in another epoch.
  */
 
-import type { LiveMessage, Position } from '../types.ts';
 import type { SubscribedFrame } from './frames.ts';
+import type { LiveMessage, Position } from './types.ts';
 
 /** So many may wait for one that is missing; then they are fetched again with it. */
 const MAX_WAITING = 1_000;

@@ -1,7 +1,7 @@
 /** The outbox: messages that are not acknowledged yet, in IndexedDB, for all tabs and over reloads. */
 
 import { type DBSchema, type IDBPDatabase, type IDBPObjectStore, openDB } from 'idb';
-import type { QueuedMessage } from '../types.ts';
+import type { QueuedMessage } from './types.ts';
 
 export type Unnumbered = Omit<QueuedMessage, 'seq'>;
 

@@ -6,11 +6,11 @@
  */
 
 import type { Problem } from '../problems.ts';
-import type { Environment, Position, QueuedMessage, Timing } from '../types.ts';
 import { jitter } from './backoff.ts';
 import type { Sent } from './frames.ts';
 import { bySending } from './outbox.ts';
 import { isPassing } from './topics.ts';
+import type { Environment, Position, QueuedMessage, Timing } from './types.ts';
 
 export interface SenderEvents {
   /** False when there is no link. */

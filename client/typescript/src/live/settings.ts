@@ -1,6 +1,6 @@
 /** The numbers, and what is taken from the browser. */
 
-import type { Environment, LiveMetrics, LiveStatus, OutboxState, Timing } from '../types.ts';
+import type { Environment, LiveMetrics, LiveStatus, OutboxState, Timing } from './types.ts';
 
 export const DEFAULTS: Timing = {
   firstWait: 2_000,

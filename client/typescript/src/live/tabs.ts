@@ -5,17 +5,17 @@
  * lives but does not answer (frozen, or busy for seconds) is robbed of it by a follower that somebody looks at.
  */
 
+import type { JsonObject } from '../json.ts';
+import type { Received, Sent } from './frames.ts';
 import type {
   Environment,
-  JsonObject,
   LiveMetrics,
   LiveStatus,
   OutboxState,
   Position,
   QueuedMessage,
   Timing,
-} from '../types.ts';
-import type { Received, Sent } from './frames.ts';
+} from './types.ts';
 
 export type ToLeader = { from: string } & (
   | { kind: 'hello' | 'check' | 'wake' | 'clear' }

@@ -1,6 +1,9 @@
 /** The subscriptions of one tab: what it wants to hear, and up to where it has heard it. */
 
 import { Problem } from '../problems.ts';
+import { jitter } from './backoff.ts';
+import type { Received, Sent, SubscribedFrame } from './frames.ts';
+import { Order } from './order.ts';
 import type {
   Environment,
   LiveMessage,
@@ -9,10 +12,7 @@ import type {
   SubscribeOptions,
   Subscription,
   Timing,
-} from '../types.ts';
-import { jitter } from './backoff.ts';
-import type { Received, Sent, SubscribedFrame } from './frames.ts';
-import { Order } from './order.ts';
+} from './types.ts';
 
 interface Listener {
   handler: (message: LiveMessage) => void;

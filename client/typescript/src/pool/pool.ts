@@ -1,7 +1,9 @@
 /** Several connections over several addresses: for pages that send more than one socket takes, or to survive one. */
 
 import { createLive, Problem, Unreachable } from '../index.ts';
-import type { Json, Live, LiveOptions, Position, PublishOptions, Store } from '../types.ts';
+import type { Json } from '../json.ts';
+import type { Live, LiveOptions, Position, PublishOptions } from '../live/types.ts';
+import type { Store } from '../store.ts';
 import { type Candidate, choose, type Strategy } from './choosing.ts';
 
 export interface PoolOptions {

@@ -1,6 +1,6 @@
 /** Figures of connections as Prometheus reads them: text format 0.0.4. Rates are Prometheus's own to make. */
 
-import type { Live } from '../types.ts';
+import type { Live } from '../live/types.ts';
 import type { PoolMetrics } from './pool.ts';
 
 type Kind = 'counter' | 'gauge';

@@ -1,6 +1,8 @@
 /** What a dashboard of agents shows: their last states, the system's metrics, and what happened. No framework. */
 
-import type { Json, JsonObject, Live, Position, Store, Subscription } from '../types.ts';
+import type { Json, JsonObject } from '../json.ts';
+import type { Live, Position, Subscription } from '../live/types.ts';
+import type { Store } from '../store.ts';
 
 /** The last state that an agent published, with its name. */
 export type AgentStatus = JsonObject & { name: string };

@@ -2,7 +2,7 @@
 
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react';
 import { createLive } from '../index.ts';
-import type { Live, LiveOptions, Position, Timing } from '../types.ts';
+import type { Live, LiveOptions, Position, Timing } from '../live/types.ts';
 import {
   type AgentStatus,
   Board,

@@ -1,7 +1,7 @@
 /** Messages that wait for the network. */
 
 import { useCallback, useMemo } from 'react';
-import type { Live, QueuedMessage } from '../types.ts';
+import type { Live, QueuedMessage } from '../live/types.ts';
 import type { OutgoingMessage } from './board.ts';
 import { useBoard, useLive } from './live.tsx';
 import { EMPTY, fixed, NO_QUEUE, online, queueOf } from './stores.ts';

@@ -1,8 +1,8 @@
 /** A pool of connections as long as a component is shown. */
 
 import { useCallback, useEffect, useState } from 'react';
+import type { Position } from '../live/types.ts';
 import { EMPTY, Pool, type PoolMetrics, type PoolOptions } from '../pool/index.ts';
-import type { Position } from '../types.ts';
 import type { OutgoingMessage } from './board.ts';
 import { useSessionIfAny } from './session.tsx';
 import { fixed } from './stores.ts';

@@ -2,7 +2,8 @@
 
 import { useCallback, useEffect } from 'react';
 import { BLANK, Draft, type DraftOptions, type DraftState } from '../draft/index.ts';
-import type { JsonObject, SessionClient } from '../types.ts';
+import type { JsonObject } from '../json.ts';
+import type { SessionClient } from '../session/types.ts';
 import { useLive } from './live.tsx';
 import { useSession } from './session.tsx';
 import { fixed } from './stores.ts';

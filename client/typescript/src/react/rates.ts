@@ -1,7 +1,8 @@
 /** How often things happened in the last minute. */
 
 import { useEffect, useState } from 'react';
-import type { LiveMetrics, Store } from '../types.ts';
+import type { LiveMetrics } from '../live/types.ts';
+import type { Store } from '../store.ts';
 
 export interface Rates {
   messages: number;

@@ -1,7 +1,7 @@
 /** The session of a page. */
 
 import { createContext, type ReactNode, useContext } from 'react';
-import type { SessionClient } from '../types.ts';
+import type { SessionClient } from '../session/types.ts';
 
 const Context = createContext<SessionClient | null>(null);
 

@@ -1,6 +1,7 @@
 /** Stores that hooks read where there is nothing to read from: on a server, before a provider is ready. */
 
-import type { Live, LiveMetrics, LiveStatus, OutboxState, QueuedMessage, Store } from '../types.ts';
+import type { Live, LiveMetrics, LiveStatus, OutboxState, QueuedMessage } from '../live/types.ts';
+import type { Store } from '../store.ts';
 
 const UNHEARD = () => () => undefined;
 

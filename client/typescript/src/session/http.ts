@@ -1,7 +1,8 @@
 /** Requests: who asks, with which tokens, and how often. */
 
+import type { JsonObject } from '../json.ts';
 import { Problem, Unreachable } from '../problems.ts';
-import type { JsonObject, RequestOptions, SessionOptions, Tokens } from '../types.ts';
+import type { RequestOptions, SessionOptions, Tokens } from './types.ts';
 
 /** One request ends after this (ms), answered or not. */
 const TIMEOUT = 15_000;

@@ -1,11 +1,12 @@
 /** The session API, call by call. */
 
+import type { JsonObject } from '../json.ts';
 import { Problem } from '../problems.ts';
+import { Http } from './http.ts';
 import type {
   Appended,
   Bucket,
   Condition,
-  JsonObject,
   Message,
   MessagePage,
   RequestOptions,
@@ -15,8 +16,7 @@ import type {
   SessionWithParts,
   Tokens,
   Validity,
-} from '../types.ts';
-import { Http } from './http.ts';
+} from './types.ts';
 
 const matching = ({ ifMatch }: Condition = {}): RequestOptions =>
   ifMatch === undefined ? {} : { headers: { 'If-Match': `"${ifMatch}"` } };

@@ -1,7 +1,8 @@
 /** The page's part of the service worker. All of it is safe where there is none. */
 
+import type { Live } from '../live/types.ts';
 import type { components } from '../openapi.ts';
-import type { Live, SessionClient } from '../types.ts';
+import type { SessionClient } from '../session/types.ts';
 
 type Schemas = components['schemas'];
 /** A kind of change of a session. */

@@ -1,6 +1,6 @@
 /** A browser with tabs: Web Locks, channels, and tabs that die, sleep, or lie in the background. */
 
-import type { Environment } from '../../src/types.ts';
+import type { Environment } from '../../src/live/types.ts';
 import type { FakeServer } from './server.ts';
 
 interface Holder {

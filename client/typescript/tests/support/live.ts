@@ -1,8 +1,8 @@
 /** A live connection whose other end is the test. */
 
 import { Unreachable } from '../../src/index.ts';
+import type { Json } from '../../src/json.ts';
 import type {
-  Json,
   Live,
   LiveMessage,
   LiveMetrics,
@@ -12,7 +12,7 @@ import type {
   PublishOptions,
   QueuedMessage,
   SubscribeOptions,
-} from '../../src/types.ts';
+} from '../../src/live/types.ts';
 
 export class Watched<T extends object> {
   readonly #listeners = new Set<() => void>();

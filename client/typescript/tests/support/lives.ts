@@ -1,7 +1,8 @@
 /** Live connections for tests: of one page, or of a tab. */
 
 import { createLive } from '../../src/index.ts';
-import type { Environment, Json, Live, LiveOptions } from '../../src/types.ts';
+import type { Json } from '../../src/json.ts';
+import type { Environment, Live, LiveOptions } from '../../src/live/types.ts';
 import type { FakeTab } from './browser.ts';
 import type { FakeServer } from './server.ts';
 

@@ -3,8 +3,9 @@
  * their messageId. The network between can be slow, disorderly, cut, or a black hole that says nothing.
  */
 
+import type { Json } from '../../src/json.ts';
 import { read, type Sent } from '../../src/live/frames.ts';
-import type { Json, LiveMessage, Socket } from '../../src/types.ts';
+import type { LiveMessage, Socket } from '../../src/live/types.ts';
 
 /** A frame to a client, as the wire has it. */
 export interface Frame {

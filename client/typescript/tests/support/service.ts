@@ -1,16 +1,15 @@
 /** The service as a client sees it, in memory: one session, its buckets with versions and three-way merges. */
 
 import { Problem, Unreachable } from '../../src/index.ts';
+import type { Json, JsonObject } from '../../src/json.ts';
 import type {
   Bucket,
   BucketClient,
   CreateSession,
-  Json,
-  JsonObject,
   Session,
   SessionClient,
   SessionPatch,
-} from '../../src/types.ts';
+} from '../../src/session/types.ts';
 
 export class Service {
   session: Session | null = null;

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import type { RequestOptions } from '../../src/types.ts';
+import type { RequestOptions } from '../../src/session/types.ts';
 import { registerForPush } from '../../src/worker/page.ts';
 
 const SUBSCRIPTION = {

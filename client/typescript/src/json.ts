@@ -1,0 +1,4 @@
+/** JSON, as types. */
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
