@@ -1,5 +1,6 @@
 """POST /sessions/{sessionId}/advance and POST /sessions/{sessionId}/finish: through a flow, and to its end."""
 
+from functools import partial
 from typing import Annotated
 
 from tessera.errors import (
@@ -53,7 +54,7 @@ def advance(session_id: SessionId, wanted: Annotated[Advance, Body()], exchange:
             wanted.to,
             flow=graph.flow_of(record),
             by_service=by_service,
-            data=lambda: graph.sessions.data(record.id),
+            data=partial(graph.sessions.data, record.id),
             now=now,
         )
         return change, [happened(record, event, graph.new_ulid())]
@@ -85,7 +86,7 @@ def finish(
             {name: draft[name]["data"] if name in draft else None for name in names},
             flow=flow,
             by_service=by_service,
-            data=lambda: graph.sessions.data(record.id),
+            data=partial(graph.sessions.data, record.id),
             now=now,
         )
         place = flow.finish.result if flow and flow.finish else ""

@@ -63,7 +63,7 @@ def process(wanted: Annotated[ProcessCheckout, Body()], exchange: Exchange) -> R
             wanted,
             flow=graph.flow_of(record),
             by_service=by_service,
-            data=lambda: graph.sessions.data(record.id),
+            data=partial(graph.sessions.data, record.id),
             now=now,
         )
 

@@ -160,6 +160,16 @@ def test_a_flow_of_ones_own_says_what_is_missing(service: Service) -> None:
     assert decide(shop, other, "none", "declined").json["currentStep"] == "thanks"
 
 
+def test_what_a_step_demands_is_found_beside_more_data_than_an_answer_holds(service: Service) -> None:
+    shop = service.another(KINDS=json.dumps(TOUR))
+    owner = shop.create(kind="tour", email="a@example.org", data={"draft": {"size": 7}}, products=[{"sku": "s"}])
+    for name in ("one", "two"):
+        body = {"text": "x" * 600_000}
+        saved = shop.call("data/save", "me", token=owner.token, body=body, **bucket(owner, name))
+        assert saved.status == 200
+    assert advance(shop, owner, "address").json["currentStep"] == "address"
+
+
 def test_a_checkout_is_where_the_flow_has_it(service: Service) -> None:
     shop = service.another(KINDS=json.dumps(TOUR))
     answer = pay(shop, shop.create(kind="tour"))

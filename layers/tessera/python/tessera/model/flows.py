@@ -1,6 +1,6 @@
 """Moves through a declared flow: which there are, what each demands, and the event that each leaves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
@@ -18,8 +18,8 @@ from tessera.model.record import DATA, Record
 PART = "steps"
 """The part of a session (`Record.parts`) that the events of its flow are."""
 
-type Data = Callable[[], Mapping[str, Any]]
-"""The buckets of the session by name, read when they are needed."""
+type Data = Callable[[Collection[str]], Mapping[str, Any]]
+"""The buckets of the session that have one of these names, by name; read when they are needed."""
 
 
 class Advance(Body):
@@ -166,8 +166,8 @@ def absent(pointers: list[str], record: Record, data: Data) -> list[str]:
     if not pointers:
         return []
     shown = record.session.model_dump(by_alias=True, mode="json")
-    if any(pointer.startswith("/data/") for pointer in pointers):
-        shown["data"] = data()
+    if names := {pointer.split("/")[2] for pointer in pointers if pointer.startswith("/data/")}:
+        shown["data"] = data(names)
     return [pointer for pointer in pointers if _at(shown, pointer) in (None, "", [], {})]
 
 

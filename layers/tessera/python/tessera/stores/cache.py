@@ -5,7 +5,7 @@ a kind's reads from what it still holds, marked as degraded. Writes go through t
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +79,9 @@ class CachedSessions:
         self._held.pop(session_id, None)
         return self._keep(self._behind.change_with(session_id, decide))
 
-    def data(self, session_id: str) -> dict[str, Any]:
+    def data(self, session_id: str, names: Collection[str] | None = None) -> dict[str, Any]:
         """See SessionStore."""
-        return self._behind.data(session_id)
+        return self._behind.data(session_id, names)
 
     def of_customer(
         self, customer_id: str, limit: int, start: tuple[int, str] | None = None

@@ -1,6 +1,6 @@
 """The contract of the session store; `sessions` keeps it on any table, `cache` in front of that."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from tessera.model.changes import Admitted, Change
@@ -80,8 +80,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    def data(self, session_id: str) -> dict[str, Any]:
-        """Return the buckets of a session, each as its plain JSON object."""
+    def data(self, session_id: str, names: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the buckets of a session, each as its plain JSON object; with `names` only these.
+
+        Raises:
+            ContentTooLarge: more than one answer holds.
+
+        """
         ...
 
     def of_customer(

@@ -1,6 +1,6 @@
 """The session store: the verbs on sessions, over any table."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from typing import Any
@@ -163,10 +163,16 @@ class Sessions:
             raise Contended from cancelled
         return Record.of(applied(record.attributes(), change))
 
-    def data(self, session_id: str) -> dict[str, Any]:
+    def data(self, session_id: str, names: Collection[str] | None = None) -> dict[str, Any]:
         """See SessionStore."""
         pk = partition(session_id)
-        return settled(lambda: all_of(self._table.query(pk, DATA), self._clock(), self._bucket), pk)
+
+        def read() -> dict[str, Any]:
+            items = self._table.query(pk, DATA)
+            wanted = (item for item in items if names is None or item["sk"].removeprefix(DATA) in names)
+            return all_of(wanted, self._clock(), self._bucket)
+
+        return settled(read, pk)
 
     def of_customer(
         self, customer_id: str, limit: int, start: tuple[int, str] | None = None
