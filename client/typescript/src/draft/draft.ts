@@ -2,12 +2,14 @@
 
 import { Problem } from '../index.ts';
 import type { Json, JsonObject } from '../json.ts';
-import type { Bucket, Session, SessionClient, SessionPatch } from '../session/types.ts';
+import type { Bucket, SessionClient, SessionPatch } from '../session/types.ts';
 import type { Store } from '../store.ts';
 import { alone, backOff, browserStorage } from './browser.ts';
+import { type Base, Kept } from './kept.ts';
 import { type Edit, Pending, withEdits } from './pending.ts';
 import {
   type Conflict,
+  changes,
   conflictsOf,
   type DraftChange,
   type DraftOptions,
@@ -20,18 +22,12 @@ import {
 } from './state.ts';
 import { moves, type Steps, same } from './steps.ts';
 
-interface Base extends Steps {
-  sessionId: string;
-  data: JsonObject;
-  version: number | null;
-}
-
 export class Draft<T extends JsonObject = JsonObject> implements Store<DraftState<T>> {
   private readonly client: SessionClient;
   private readonly options: Required<Omit<DraftOptions, 'storage'>>;
   private readonly pending: Pending;
   private readonly listeners = new Set<() => void>();
-  private base: Base | null = null;
+  private readonly kept: Kept;
   private loaded = false;
   private problem: Error | null = null;
   private conflicts: Conflict[] = [];
@@ -48,6 +44,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     this.client = client;
     this.options = { bucket: 'project', kind: 'form', saveAfter: 1_000, onConflict: () => 'yours', ...rest };
     this.pending = new Pending(storage, this.options.bucket);
+    this.kept = new Kept(this.pending, client);
     this.state = this.shown();
   }
 
@@ -93,7 +90,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   /** Change fields (null takes one away) and steps. Returns at once; saving is nobody's trouble. */
   update({ data = {}, ...steps }: DraftChange<T>): void {
     const shown = this.state.data as JsonObject;
-    const changed = this.wanted(data as JsonObject, shown);
+    const changed = changes(data as JsonObject, shown, this.loaded);
     for (const [field, value] of changed) this.pending.edit(field, this.edit(field, value));
     const next = { ...this.steps(), ...defined(steps) };
     const moved = !same(next, this.steps());
@@ -134,12 +131,16 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     return this.inTurn(async () => {
       const { base } = this;
       this.pending.clear();
-      this.base = null;
+      this.kept.keep(null);
       this.conflicts = [];
       this.emit();
       if (base !== null) await this.client.delete().catch((error: unknown) => this.failed(error));
       this.emit();
     });
+  }
+
+  private get base(): Base | null {
+    return this.kept.base;
   }
 
   // --- saving ------------------------------------------------------------------------------------
@@ -152,12 +153,12 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   private async restore(): Promise<void> {
-    if (!this.loaded) this.base = this.pending.recall<Base>('base');
+    if (!this.loaded) this.kept.recall();
     this.emit();
     const asked = this.base;
     try {
       const [session, bucket] = await Promise.all([this.client.get(), this.client.data.load(this.options.bucket)]);
-      this.take(session, bucket, asked);
+      this.counts(this.kept.take(session, bucket, asked));
       this.problem = null;
     } catch (error) {
       this.failed(error);
@@ -194,14 +195,14 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
       const asked: Base = this.base;
       const { data, version } = await this.patched(edits);
       // In this order another tab sees the fields in what is saved before they are no edits any more.
-      if (!this.heard({ sessionId: asked.sessionId, data, version }, asked)) return;
+      if (!this.counts(this.kept.hear({ sessionId: asked.sessionId, data, version }, asked))) return;
       this.pending.saved(edits, version);
     }
     const steps = this.steps();
     for (const move of moves(this.base, steps)) {
       const asked: Base = this.base;
       const session = await this.client.patch(move as SessionPatch);
-      if (!this.heard({ sessionId: asked.sessionId, ...stepsOf(session) }, asked)) return;
+      if (!this.counts(this.kept.hear({ sessionId: asked.sessionId, ...stepsOf(session) }, asked))) return;
     }
     if (same(steps, this.steps())) this.pending.remember('steps', null);
   }
@@ -234,8 +235,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     return alone(`tessera:draft:${this.options.bucket}`, async () => {
       const made = this.pending.recall<Base>('base');
       if (made !== null) {
-        this.client.use(made.sessionId);
-        this.base = made;
+        this.kept.look();
       } else if (!(await this.found())) await this.made();
     });
   }
@@ -245,7 +245,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     this.client.use();
     try {
       const session = await this.client.get();
-      this.take(session, await this.client.data.load(this.options.bucket), null);
+      this.counts(this.kept.take(session, await this.client.data.load(this.options.bucket), null));
       this.forgetEmpty();
       return true;
     } catch (error) {
@@ -260,48 +260,20 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     const data = withEdits({}, edits);
     const steps = this.steps();
     const session = await this.client.create({ kind, ...steps, data: { [bucket]: data } });
-    this.keep({ sessionId: session.id, ...stepsOf(session), data, version: null });
+    this.kept.keep({ sessionId: session.id, ...stepsOf(session), data, version: null });
     this.pending.saved(edits, null);
     if (same(steps, this.steps())) this.pending.remember('steps', null);
   }
 
-  /** What is kept belongs to all tabs, and the news of another's save, new session or end may come late. */
+  /** What another tab has kept since; before the restore, only of a session that this one has made. */
   private look(): void {
-    if (!this.loaded && this.base === null) return;
-    const base = this.pending.recall<Base>('base');
-    if (base !== null && base.sessionId !== this.base?.sessionId) this.client.use(base.sessionId);
-    this.base = base;
+    if (this.loaded || this.base !== null) this.kept.look();
   }
 
-  private take(session: Session, bucket: Bucket | null, asked: Base | null): void {
-    const now = this.pending.recall<Base>('base');
-    const moved = now !== null && asked !== null && !same(now, asked);
-    const { data, version } = bucket ?? { data: {}, version: null };
-    this.heard({ sessionId: session.id, ...(moved ? {} : stepsOf(session)), data, version }, asked);
-  }
-
-  /**
-   * Keep what an answer says. `asked` is what was kept when the question was sent: a later version that another tab has
-   * kept since then stays, and an answer about a session that another tab has left since then is dropped (false).
-   */
-  private heard(answer: Pick<Base, 'sessionId'> & Partial<Base>, asked: Base | null): boolean {
-    const now = this.pending.recall<Base>('base');
-    if (now?.sessionId !== asked?.sessionId && now?.sessionId !== answer.sessionId) {
-      this.base = now;
-      this.client.use(now?.sessionId);
-      this.again = true;
-      return false;
-    }
-    const changed = now !== null && (now.sessionId !== asked?.sessionId || now.version !== asked.version);
-    const overtaken = changed && (now.version ?? 0) > (answer.version ?? 0);
-    const newest = overtaken ? { data: now.data, version: now.version } : {};
-    this.keep({ ...START, data: {}, version: null, ...now, ...answer, ...newest });
-    return true;
-  }
-
-  private keep(base: Base): void {
-    this.base = base;
-    this.pending.remember('base', base);
+  /** Whether an answer counts. If another tab has left its session meanwhile, all is to be done anew. */
+  private counts(heard: boolean): boolean {
+    this.again ||= !heard;
+    return heard;
   }
 
   /**
@@ -322,8 +294,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     }
     for (const [field, edit] of Object.entries(edits)) this.pending.edit(field, { ...edit, version: null });
     if (this.loaded) this.pending.remember('steps', this.steps());
-    this.pending.remember('base', null);
-    this.base = null;
+    this.kept.keep(null);
     return true;
   }
 
@@ -339,17 +310,6 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   }
 
   // --- what is shown -----------------------------------------------------------------------------
-
-  /** The fields that differ from what is shown. Before the restore is done, empty ones say nothing: forms begin so. */
-  private wanted(data: JsonObject, shown: JsonObject): [string, Json][] {
-    const fields = Object.entries(defined(data) as JsonObject);
-    const changed = fields.filter(
-      ([field, value]) => JSON.stringify(shown[field] ?? null) !== JSON.stringify(value),
-    );
-    const blanked = changed.filter(([field, value]) => isEmpty(value) && !isEmpty(shown[field]));
-    const resets = blanked.length > 1 && blanked.length === changed.length;
-    return changed.filter(([, value]) => !(isEmpty(value) && (!this.loaded || resets)));
-  }
 
   /** An empty field that was typed before the restore does not take a saved one away. */
   private forgetEmpty(): void {

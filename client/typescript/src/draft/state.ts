@@ -1,7 +1,7 @@
 /** What a draft is told and what it tells. */
 
 import { Problem } from '../index.ts';
-import type { Json } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
 import type { Session } from '../session/types.ts';
 import type { TextStore } from './pending.ts';
 import type { Steps } from './steps.ts';
@@ -84,4 +84,18 @@ export function isEmpty(value: Json | undefined): boolean {
 
 export function defined<O extends object>(object: O): O {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as O;
+}
+
+/**
+ * The fields of `data` that differ from what is shown. Until a draft is restored empty ones say nothing: forms begin so.
+ * Several that are emptied at once, and nothing besides, are a form that was reset: they say nothing either.
+ */
+export function changes(data: JsonObject, shown: JsonObject, restored: boolean): [string, Json][] {
+  const fields = Object.entries(defined(data));
+  const changed = fields.filter(
+    ([field, value]) => JSON.stringify(shown[field] ?? null) !== JSON.stringify(value),
+  );
+  const blanked = changed.filter(([field, value]) => isEmpty(value) && !isEmpty(shown[field]));
+  const resets = blanked.length > 1 && blanked.length === changed.length;
+  return changed.filter(([, value]) => !(isEmpty(value) && (!restored || resets)));
 }
