@@ -10,6 +10,8 @@
 - Lambda: after a restart streams are read from their beginning. MiniStack begins streams anew, but skips as many
   records of them as were read before.
 - Open sockets do not hold up its end. MiniStack waits for their clients to go, is killed, and its state is lost.
+- WebSocket: after a deployment the new version of a function answers. MiniStack keeps the process that the alias
+  had before.
 - WebSocket: the protocol that $connect answers is echoed. MiniStack echoes none, and browsers then refuse.
 """
 # pyright: basic, reportMissingImports=false
@@ -21,8 +23,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from ministack.app import main
-from ministack.core import iam_actions
+from ministack.core import iam_actions, lambda_runtime
 from ministack.core.iam_actions import _safe_json_field
+from ministack.core.lambda_runtime import get_or_create_worker
 from ministack.services import apigateway, athena, lambda_svc
 from ministack.services.apigateway import _cors_response_headers, _invoke_ws_lambda, handle_websocket
 from ministack.services.athena import _duckdb_type, _run_duckdb, _table_relation
@@ -71,6 +74,11 @@ def load_lambda(state: dict[str, Any]) -> None:
     load_persisted_state({**state, "dynamodb_stream_positions": {}})
 
 
+def worker_of_version(name: str, config: dict[str, Any], code: bytes, qualifier: str = "$LATEST") -> Any:
+    """Return the process of the version that an alias stands for now; sockets alone ask for one in this way."""
+    return get_or_create_worker(name, config, code, qualifier=config.get("Version") or qualifier)
+
+
 PROTOCOL: ContextVar[list[str]] = ContextVar("protocol")
 """The protocol that the connection at hand was answered with, if any."""
 
@@ -110,6 +118,7 @@ def close_with_clients(self: Server) -> None:
 if __name__ == "__main__":
     Server.close = close_with_clients
     lambda_svc.load_persisted_state = load_lambda
+    lambda_runtime.get_or_create_worker = worker_of_version
     apigateway._invoke_ws_lambda = invoke_socket_function  # noqa: SLF001 - MiniStack has no other place for it
     apigateway.handle_websocket = websocket
     apigateway._cors_response_headers = cors_response_headers  # noqa: SLF001 - same

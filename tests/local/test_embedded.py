@@ -1,13 +1,16 @@
-"""The embedded Athena reads tables as Glue describes them, and remembers."""
+"""The embedded AWS: Athena reads tables as Glue describes them, and remembers; sockets know deployments."""
 
 import gzip
+import io
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from websockets.sync.client import connect
 
 from local import ports
 from local.engine import CREDENTIALS, REGION, Engine
@@ -58,6 +61,43 @@ def test_workgroups_survive_a_restart_after_a_result_with_times(engine: Engine) 
     engine.stop()
     engine.start()
     assert _asked(engine, "SELECT 1") == [["1"]]
+
+
+def test_a_socket_is_answered_by_the_version_that_its_function_has_now(engine: Engine) -> None:
+    """Also one that was open before the deployment."""
+    functions, apis = _client(engine, "lambda"), _client(engine, "apigatewayv2")
+    functions.create_function(
+        FunctionName="answer",
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/none",
+        Handler="answer.handler",
+        Code={"ZipFile": _saying("old")},
+        Publish=True,
+    )
+    alias = functions.create_alias(FunctionName="answer", Name="live", FunctionVersion="1")["AliasArn"]
+    api = apis.create_api(Name="sockets", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.type")
+    invoke = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{alias}/invocations"
+    place = {"ApiId": api["ApiId"]}
+    found = apis.create_integration(**place, IntegrationType="AWS_PROXY", IntegrationUri=invoke)
+    apis.create_route(**place, RouteKey="$default", Target=f"integrations/{found['IntegrationId']}")
+    apis.create_stage(**place, StageName="v1")
+    address = f"{engine.url.replace('http', 'ws', 1)}/_aws/execute-api/{api['ApiId']}/v1"
+    with connect(address, open_timeout=60) as socket:
+        socket.send("{}")
+        assert socket.recv(timeout=60) == "old"
+        functions.update_function_code(FunctionName="answer", ZipFile=_saying("new"), Publish=True)
+        functions.update_alias(FunctionName="answer", Name="live", FunctionVersion="2")
+        socket.send("{}")
+        assert socket.recv(timeout=60) == "new"
+
+
+def _saying(text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(
+            "answer.py", f"def handler(event, context): return {{'statusCode': 200, 'body': {text!r}}}"
+        )
+    return packed.getvalue()
 
 
 def _asked(engine: Engine, sql: str) -> list[list[str | None]]:
