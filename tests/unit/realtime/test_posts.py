@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tessera.errors import Misconfigured
 from tessera.model.clock import system_clock
-from tessera.realtime.posts import AT_ONCE, TRIES, Bucket, SocketPosts
+from tessera.realtime.posts import AT_ONCE, Bucket, SocketPosts
 
 HOST = "127.0.0.1"
 SHORT = 0.3
@@ -198,11 +198,11 @@ def test_who_cannot_be_reached_for_now_is_tried_again(bad: int) -> None:
 
 @pytest.mark.parametrize("bad", [429, 500, SILENT])
 def test_after_three_tries_a_connection_has_failed_and_hears_no_more(bad: int) -> None:
-    gateway = Gateway({"c1=": [bad] * TRIES})
+    gateway = Gateway({"c1=": [bad] * 3})
     with listening(gateway), posting(gateway, patience=SHORT if bad == SILENT else 60) as posts:
         posted = posts.post({"c1=": [b"1", b"2"]})
     assert (posted.sent, posted.gone, posted.failed) == (0, set(), {"c1="})
-    assert gateway.told()["c1="] == [b"1"] * TRIES
+    assert gateway.told()["c1="] == [b"1"] * 3
 
 
 @pytest.mark.parametrize("status", [302, 400, 413])
