@@ -36,6 +36,14 @@ def table(stack: Stack, endpoints: Endpoints) -> Any:
     return Items(stack.clients.dynamodb, endpoints.table)
 
 
+@pytest.fixture(scope="session")
+def bucket(stack: Stack) -> str:
+    """The bucket that Firehose delivers to."""
+    names = [found.get("Name", "") for found in stack.clients.s3.list_buckets()["Buckets"]]
+    (name,) = [name for name in names if "analytics" in name]
+    return name
+
+
 class Items:
     """The items of the table, in DynamoDB's own JSON."""
 

@@ -6,18 +6,8 @@ import time
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from local.stack import Stack
 from tests.support.client import Caller, opened
-
-
-@pytest.fixture(scope="module")
-def bucket(stack: Stack) -> str:
-    """The bucket that Firehose delivers to."""
-    names = [found.get("Name", "") for found in stack.clients.s3.list_buckets()["Buckets"]]
-    (name,) = [name for name in names if "analytics" in name]
-    return name
 
 
 def told(stack: Stack, bucket: str, **like: Any) -> dict[str, Any]:
