@@ -28,16 +28,21 @@ class _Superseded(Exception):
 
 
 def bucket_item(record: Record, name: str, held: Held, overflow: Overflow) -> Item:
-    """Return the item of a bucket; what is too large for one is in S3 from here on."""
+    """Return the item of a bucket; what is too large for one is in S3 from here on.
+
+    TTL takes such an item with the session, not before: nobody would know of its object any more. The next save
+    takes that away.
+    """
+    large = is_large(held.data)
     item: Item = {
         **data_key(record.id, name)._asdict(),
         "version": held.version,
         "updatedAt": held.updated_at,
-        "ttl": _last(record, held),
+        "ttl": _last(record, None if large else held.expires_at),
     }
     if held.expires_at is not None:
         item["expiresAt"] = held.expires_at
-    return item | (overflow.moved(held.data) if is_large(held.data) else {"data": dict(held.data)})
+    return item | (overflow.moved(held.data) if large else {"data": dict(held.data)})
 
 
 def is_large(data: Any) -> bool:
@@ -45,10 +50,10 @@ def is_large(data: Any) -> bool:
     return size(data) > MAX_ITEM_BYTES
 
 
-def _last(record: Record, held: Held) -> int:
+def _last(record: Record, expires_at: Millis | None) -> int:
     """TTL takes a bucket after its own expiry; without one, when it takes what is left of the session."""
     last = ttl(record.session.absolute_expires_at, record.retention_seconds)
-    return last if held.expires_at is None else min(last, ttl(held.expires_at, 0))
+    return last if expires_at is None else min(last, ttl(expires_at, 0))
 
 
 def past_item(record: Record, name: str, after: Held, steps: Sequence[Step]) -> Item:
@@ -57,7 +62,7 @@ def past_item(record: Record, name: str, after: Held, steps: Sequence[Step]) -> 
         **past_key(record.id, name, after.version)._asdict(),
         "version": after.version,
         "steps": list(_fitting(steps)),
-        "ttl": min(_last(record, after), after.updated_at // SECOND + PAST_SECONDS),
+        "ttl": min(_last(record, after.expires_at), after.updated_at // SECOND + PAST_SECONDS),
     }
 
 
