@@ -1,6 +1,5 @@
 /** A form that saves itself: what is typed is kept at once on the device, and a second later in the session. */
 
-import { Problem } from '../index.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { Bucket, SessionClient, SessionPatch } from '../session/types.ts';
 import type { Store } from '../store.ts';
@@ -17,6 +16,7 @@ import {
   defined,
   hasEnded,
   isEmpty,
+  isPassing,
   START,
   stepsOf,
 } from './state.ts';
@@ -125,7 +125,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     else await this.flush();
   }
 
-  /** Forget the draft here, and delete its session. */
+  /** Forget the draft here, and delete its session: now, or as soon as the service can be reached. Never rejects. */
   clear(): Promise<void> {
     clearTimeout(this.timer);
     return this.inTurn(async () => {
@@ -133,9 +133,9 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
       this.pending.clear();
       this.kept.keep(null);
       this.conflicts = [];
+      if (base !== null) this.pending.remember('left', { sessionId: base.sessionId });
       this.emit();
-      if (base !== null) await this.client.delete().catch((error: unknown) => this.failed(error));
-      this.emit();
+      await this.saving();
     });
   }
 
@@ -157,6 +157,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     this.emit();
     const asked = this.base;
     try {
+      if (asked === null) await this.leave();
       const [session, bucket] = await Promise.all([this.client.get(), this.client.data.load(this.options.bucket)]);
       this.counts(this.kept.take(session, bucket, asked));
       this.problem = null;
@@ -180,13 +181,14 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     } catch (error) {
       this.failures += 1;
       if (this.failed(error)) this.soon(0);
-      else if (this.retries()) this.soon(backOff(this.failures));
+      else if (isPassing(error)) this.soon(backOff(this.failures));
     }
     this.emit();
   }
 
   private async save(): Promise<void> {
     this.look();
+    if (this.base === null) await this.leave();
     if (this.base === null && this.state.saved) return;
     if (this.base === null) await this.opened();
     if (this.base === null) return;
@@ -205,6 +207,18 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
       if (!this.counts(this.kept.hear({ sessionId: asked.sessionId, ...stepsOf(session) }, asked))) return;
     }
     if (same(steps, this.steps())) this.pending.remember('steps', null);
+  }
+
+  /** Delete the session that was cleared, before another is read or made. One that may not be deleted is let go. */
+  private async leave(): Promise<void> {
+    const left = this.pending.recall<Pick<Base, 'sessionId'>>('left');
+    if (left === null) return;
+    this.client.use(left.sessionId);
+    await this.client.delete().catch((error: unknown) => {
+      if (isPassing(error)) throw error;
+    });
+    this.pending.remember('left', null);
+    this.client.use();
   }
 
   /** A three-way merge against the version that the user saw: other fields of other devices stay as they are. */
@@ -296,12 +310,6 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
     if (this.loaded) this.pending.remember('steps', this.steps());
     this.kept.keep(null);
     return true;
-  }
-
-  /** What the service will refuse again waits for another change; what it could not hear is said again. */
-  private retries(): boolean {
-    const status = this.problem instanceof Problem ? this.problem.status : 0;
-    return status === 0 || status === 429 || status >= 500;
   }
 
   private soon(after: number): void {

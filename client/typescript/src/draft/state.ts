@@ -68,6 +68,11 @@ export function hasEnded(error: unknown): boolean {
   return error instanceof Problem && (error.status === 401 || error.status === 404);
 }
 
+/** What the service could not hear is said to it again; what it refused waits for another change. */
+export function isPassing(error: unknown): boolean {
+  return !(error instanceof Problem) || error.status === 429 || error.status >= 500;
+}
+
 /** The fields of a 409 `conflict`; null for any other error. */
 export function conflictsOf(error: unknown): Conflict[] | null {
   if (!(error instanceof Problem) || error.status !== 409 || !Array.isArray(error.body.conflicts)) return null;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Draft } from '../../src/draft/draft.ts';
 import type { Conflict } from '../../src/draft/state.ts';
 import { moves, same } from '../../src/draft/steps.ts';
-import { MemoryStorage, Service } from '../support/service.ts';
+import { MemoryStorage, problem, Service } from '../support/service.ts';
 
 type Form = { projectName?: string; clientName?: string; budget?: number };
 
@@ -154,6 +154,52 @@ describe('after a reload', () => {
     await later(1_000);
     expect(service.bucket('project')).toEqual({ budget: 3 });
     expect(again.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
+  });
+});
+
+describe('what is cleared while the service is away', () => {
+  async function cleared() {
+    const { draft, service, storage } = opened();
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    service.down = true;
+    await draft.clear();
+    expect(draft.getSnapshot()).toMatchObject({ sessionId: null, data: {}, saved: true });
+    expect(service.session?.id).toBe('ses_1');
+    return { draft, service, storage };
+  }
+
+  it('is deleted when it is back', async () => {
+    const { service, storage } = await cleared();
+    service.down = false;
+    await later(60_000);
+    expect([service.session, storage.length]).toEqual([null, 0]);
+  });
+
+  it('does not come back with the next page, and what is typed there goes into a new session', async () => {
+    const { service, storage } = await cleared();
+    service.down = false;
+    const again = opened(service, storage).draft;
+    await again.load();
+    expect(again.getSnapshot()).toMatchObject({ sessionId: null, data: {}, loading: false });
+    again.update({ data: { clientName: 'Ada' } });
+    await later(2_000);
+    expect(service.bucket('project')).toEqual({ clientName: 'Ada' });
+    expect(again.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
+  });
+
+  it('does not keep the next form from being saved when its deletion is refused', async () => {
+    const service = new Service();
+    const client = service.client();
+    const draft = new Draft<Form>(client, { storage: new MemoryStorage() });
+    await draft.load();
+    await draft.create({ projectName: 'Engine' });
+    Object.assign(client, { delete: () => Promise.reject(problem(403, 'forbidden')) });
+    await draft.clear();
+    draft.update({ data: { clientName: 'Ada' } });
+    await later(2_000);
+    expect(service.bucket('project')).toMatchObject({ clientName: 'Ada' });
+    expect(draft.getSnapshot()).toMatchObject({ saved: true, problem: null });
   });
 });
 
