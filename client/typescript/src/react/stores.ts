@@ -42,9 +42,11 @@ export const NO_QUEUE: Store<QueuedMessage[]> = fixed([]);
 export function queueOf(live: Live): Store<QueuedMessage[]> {
   let queue: QueuedMessage[] = [];
   const listeners = new Set<() => void>();
+  let asked = 0;
   const read = async () => {
-    const found = await live.outbox.list();
-    if (found.length === 0 && queue.length === 0) return;
+    const turn = ++asked;
+    const found = await live.outbox.list().catch(() => queue); // its next change is another chance
+    if (turn !== asked || (found.length === 0 && queue.length === 0)) return;
     queue = found;
     for (const listener of listeners) listener();
   };

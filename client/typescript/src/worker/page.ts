@@ -33,11 +33,13 @@ export async function register(url: string): Promise<ServiceWorkerRegistration |
 export function hint(registration: ServiceWorkerRegistration, live: Pick<Live, 'outbox' | 'connect'>): () => void {
   const { sync } = registration as WithSync;
   let waiting = false;
-  const stop = live.outbox.subscribe(() => {
+  const look = () => {
     const filled = live.outbox.getSnapshot().size > 0;
     if (filled && !waiting) sync?.register(SYNC).catch(() => undefined); // not allowed: no hint
     waiting = filled;
-  });
+  };
+  const stop = live.outbox.subscribe(look);
+  look();
   const heard = (event: MessageEvent) => {
     if (event.data?.type === SYNC) live.connect();
   };

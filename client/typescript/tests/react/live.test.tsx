@@ -180,6 +180,29 @@ describe('useOfflineSync', () => {
     expect(result.current.lastSyncTime).toEqual(new Date('2026-11-20T12:00:00Z'));
   });
 
+  it('shows the queue as it was known while the database does not answer, and the newest answer when it does', async () => {
+    const { live, wrapper } = opened();
+    const { result } = renderHook(useOfflineSync, { wrapper });
+    await act(async () => void result.current.cacheOfflineMessage({ type: 'note', data: 1 }));
+    const list = live.outbox.list;
+    live.outbox.list = () => Promise.reject(new DOMException('closing', 'InvalidStateError'));
+    await act(async () => void result.current.cacheOfflineMessage({ type: 'note', data: 2 }));
+    expect(result.current.offlineQueue).toHaveLength(1);
+    let late = () => {};
+    live.outbox.list = async () => {
+      const found = await list();
+      await new Promise<void>((resolve) => {
+        late = resolve;
+      });
+      return found;
+    };
+    await act(async () => void result.current.cacheOfflineMessage({ type: 'note', data: 3 }));
+    live.outbox.list = list;
+    await act(async () => live.acknowledge());
+    await act(async () => late());
+    expect(result.current.offlineQueue).toEqual([]);
+  });
+
   it('syncs until nothing waits, or nothing can be sent', async () => {
     const { live, wrapper } = opened();
     const { result } = renderHook(useOfflineSync, { wrapper });

@@ -1,6 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import type { RequestOptions } from '../../src/session/types.ts';
-import { registerForPush } from '../../src/worker/page.ts';
+import { hint, registerForPush } from '../../src/worker/page.ts';
+import { TestLive } from '../support/live.ts';
 
 const SUBSCRIPTION = {
   endpoint: 'https://push.example/abc',
@@ -48,4 +49,25 @@ it('asks the service nothing when the user declines', async () => {
   const { registration, session, asked } = browser('denied');
   expect(await registerForPush(registration, session)).toBeNull();
   expect(asked).toEqual([]);
+});
+
+it('asks for a reminder of what waits already, and of what waits later, once each time', async () => {
+  const asked: string[] = [];
+  const heard = new EventTarget();
+  vi.stubGlobal('navigator', { serviceWorker: heard });
+  const sync = { register: async (tag: string) => void asked.push(tag) };
+  const live = new TestLive();
+  void live.publish('app:x', 1);
+  const stop = hint({ sync } as unknown as ServiceWorkerRegistration, live);
+  expect(asked).toEqual(['tessera-outbox']);
+  void live.publish('app:x', 2);
+  expect(asked).toHaveLength(1);
+  live.acknowledge();
+  void live.publish('app:x', 3);
+  expect(asked).toHaveLength(2);
+  heard.dispatchEvent(new MessageEvent('message', { data: { type: 'another' } }));
+  expect(live.status.getSnapshot().state).toBe('idle');
+  heard.dispatchEvent(new MessageEvent('message', { data: { type: 'tessera-outbox' } }));
+  expect(live.status.getSnapshot().state).toBe('connecting');
+  stop();
 });
