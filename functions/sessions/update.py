@@ -1,9 +1,11 @@
 """PATCH /sessions/{sessionId}: a JSON merge patch, written as the smallest delta."""
 
+from functools import partial
 from typing import Annotated
 
 from tessera.errors import (
     ContentTooLarge,
+    DemandsUnmet,
     IllegalMove,
     IllegalTransition,
     OtherCheckout,
@@ -36,6 +38,7 @@ app = Api(
         SessionExpired,
         ServiceOnly,
         IllegalMove,
+        DemandsUnmet,
         IllegalTransition,
         OtherCheckout,
         PaymentInProgress,
@@ -57,7 +60,14 @@ def update(session_id: SessionId, patch: Annotated[SessionPatch, Body()], exchan
         completes = patch.status == Status.COMPLETED != record.session.status
         kind = graph.kinds.get(record.session.kind)
         by_service = access.caller.is_service
-        change = edited(record, patch, flow=kind and kind.flow, by_service=by_service, now=now)
+        change = edited(
+            record,
+            patch,
+            flow=kind and kind.flow,
+            by_service=by_service,
+            data=partial(graph.sessions.data, record.id),
+            now=now,
+        )
         return change, graph.outbox.completed(record, change, now) if completes else ()
 
     record = access.change_with(session_id, decide)

@@ -176,7 +176,7 @@ class SameAsMemory(RuleBasedStateMachine):
 
         def decide(record: Record) -> Change:
             flow = KINDS[record.session.kind].flow
-            return edited(record, wanted, flow=flow, by_service=True, now=self.clock())
+            return edited(record, wanted, flow=flow, by_service=True, data=dict, now=self.clock())
 
         self.both(lambda side: side.change(session_id, decide))
 
@@ -186,7 +186,7 @@ class SameAsMemory(RuleBasedStateMachine):
         self.both(
             lambda side: side.change(
                 session_id,
-                lambda record: edited(record, wanted, flow=None, by_service=True, now=self.clock()),
+                lambda record: edited(record, wanted, flow=None, by_service=True, data=dict, now=self.clock()),
             )
         )
 

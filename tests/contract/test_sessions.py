@@ -38,7 +38,9 @@ THREADS = 50
 
 def patch(store: Sessions, session_id: str, now: int = START, **fields: Any) -> Record:
     wanted = SessionPatch.model_validate(fields)
-    return store.change(session_id, lambda record: edited(record, wanted, flow=None, by_service=True, now=now))
+    return store.change(
+        session_id, lambda record: edited(record, wanted, flow=None, by_service=True, data=dict, now=now)
+    )
 
 
 # --- creation ----------------------------------------------------------------------------------------
@@ -224,7 +226,7 @@ def test_two_fields_of_one_object_are_two_fields(sessions: Sessions) -> None:
         if others:
             patch(sessions, made.id, **others.pop())
         wanted = SessionPatch.model_validate({"metadata": {"form": {"a": 1}}, "customer": {"lastName": "L"}})
-        return edited(record, wanted, flow=None, by_service=True, now=START)
+        return edited(record, wanted, flow=None, by_service=True, data=dict, now=START)
 
     changed = sessions.change(made.id, decide).session
     assert changed.metadata == {"form": {"a": 1, "b": 2}}

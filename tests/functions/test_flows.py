@@ -170,6 +170,38 @@ def test_what_a_step_demands_is_found_beside_more_data_than_an_answer_holds(serv
     assert advance(shop, owner, "address").json["currentStep"] == "address"
 
 
+def test_a_patch_that_moves_a_step_meets_its_demands_too(service: Service) -> None:
+    """What it brings along is there; what lies in a bucket counts."""
+    shop = service.another(KINDS=json.dumps(TOUR))
+    owner = shop.create(kind="tour", data={"draft": {"size": 7}}, products=[{"sku": "s"}])
+
+    def move(**with_it: Any) -> Answer:
+        body = {"currentStep": "address", **with_it}
+        return shop.call("sessions/update", "me", token=owner.token, body=body)
+
+    assert move().problem == (409, "demands-unmet")
+    assert move(products=None, email="a@example.org").json["missing"] == ["/products/0/sku"]
+    assert move(email="").status == 422
+    assert read(shop, owner)["version"] == 1
+    assert move(email="a@example.org").json["currentStep"] == "address"
+    again = shop.call("sessions/update", "me", token=owner.token, body={"currentStep": "address", "email": None})
+    assert again.status == 200, "who stands there does not move"
+
+
+def test_of_a_move_and_what_takes_its_ground_away_one_is_decided_anew(service: Service, clock: FakeClock) -> None:
+    owner = service.another(KINDS=json.dumps(TOUR)).create(
+        kind="tour", email="a@example.org", data={"draft": {"size": 7}}, products=[{"sku": "s"}]
+    )
+
+    def gone() -> None:
+        assert service.call("data/remove", "me", token=owner.token, **bucket(owner, "draft")).status == 204
+
+    table = InterruptedStore(service.table, "update", gone)
+    late = Service(clock, service.secret, table, environment={"KINDS": json.dumps(TOUR)})
+    answer = late.call("sessions/update", "me", token=owner.token, body={"currentStep": "address"})
+    assert (answer.problem, answer.json["missing"]) == ((409, "demands-unmet"), ["/data/draft/size"])
+
+
 def test_a_checkout_is_where_the_flow_has_it(service: Service) -> None:
     shop = service.another(KINDS=json.dumps(TOUR))
     answer = pay(shop, shop.create(kind="tour"))

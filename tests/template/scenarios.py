@@ -10,7 +10,7 @@ from tessera.model.changes import Change
 from tessera.model.life import extended
 from tessera.payments.payments import CHARGE
 from tessera.stores.keys import COMPACTION, HEAD, circuit_key, conversations, core_key
-from tessera.stores.table import Item, Key, Table
+from tessera.stores.table import MAX_ITEM_BYTES, Item, Key, Table
 from tests.support.fakes import FailingStore, InterruptedStore
 from tests.template.reading import Json
 from tests.template.world import DAY, SERVICE, Made, World
@@ -183,11 +183,17 @@ def _head_of(world: World, made: Made) -> Key:
 
 def _advance(world: World) -> None:
     made = world.create(kind="form")
+    _save_large(world, made)
     assert world.call("flows/advance", SERVICE, {"to": 2}, sessionId=made.alias)["currentStep"] == 2
     world.call("data/save", made.caller, {"a": 2}, sessionId=made.id, bucket="form")
     draft = {"buckets": ["form"]}
     done = world.call("flows/advance", SERVICE, draft, ends="/finish", sessionId=made.alias)
     assert done["completedSteps"] == [1, 2]
+
+
+def _save_large(world: World, made: Made) -> None:
+    """The bucket that moves demand lies in S3."""
+    world.call("data/save", made.caller, {"a": "x" * MAX_ITEM_BYTES}, sessionId=made.id, bucket="form")
 
 
 def _pay(world: World, made: Made, by: str = "tok_success") -> Json:
@@ -204,7 +210,9 @@ def _was_down(world: World) -> None:
 def _checkout(world: World) -> None:
     """The second session is deleted while the provider is asked, which was down before."""
     _was_down(world)
-    assert _pay(world, world.create(kind="checkout"))["status"] == "completed"
+    made = world.create(kind="checkout")
+    _save_large(world, made)
+    assert _pay(world, made)["status"] == "completed"
     made, table = world.create(kind="checkout"), world.table
     world.table = _OnceCharged(table, lambda: world.sessions.delete(made.id))
     _refused(lambda: _pay(world, made))
@@ -287,8 +295,11 @@ def _record(world: World) -> None:
 
 
 def _update(world: World) -> None:
-    """As another system named it; and one that completes an order."""
+    """As another system named it; one that moves a step; and one that completes an order."""
     world.call("sessions/update", SERVICE, {"email": "a@example.com"}, sessionId=world.create().alias)
+    made = world.create(kind="form")
+    _save_large(world, made)
+    assert world.call("sessions/update", SERVICE, {"currentStep": 2}, sessionId=made.id)["currentStep"] == 2
     world.order()
 
 

@@ -41,7 +41,7 @@ SERVICE_ONLY = ("status", "vaultId", "transactionId", "upsells")
 def decide(record: Record, patch: dict[str, Any], *, by_service: bool = True) -> Change:
     flow = KINDS[record.session.kind].flow
     wanted = SessionPatch.model_validate(patch)
-    return edited(record, wanted, flow=flow, by_service=by_service, now=START)
+    return edited(record, wanted, flow=flow, by_service=by_service, data=dict, now=START)
 
 
 def written(record: Record, *changes: Change) -> Record:
@@ -219,7 +219,9 @@ def test_of_two_moves_from_the_same_step_one_is_decided_anew() -> None:
 def test_a_flow_that_came_to_the_kind_later_can_be_entered() -> None:
     record = session(kind="chat")
     flow = KINDS["form"].flow
-    change = edited(record, SessionPatch.model_validate({"currentStep": 1}), flow=flow, by_service=True, now=START)
+    change = edited(
+        record, SessionPatch.model_validate({"currentStep": 1}), flow=flow, by_service=True, data=dict, now=START
+    )
     assert written(record, change).session.current_step == 1
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tessera.errors import IllegalMove, Invalid, OtherCheckout, PaymentInProgress, ServiceOnly
+from tessera.errors import DemandsUnmet, IllegalMove, Invalid, OtherCheckout, PaymentInProgress, ServiceOnly
 from tessera.model.bodies import SessionPatch
-from tessera.model.changes import Change, Clause
+from tessera.model.changes import Change, Clause, applied
 from tessera.model.clock import Millis
+from tessera.model.flows import Data, absent
 from tessera.model.kinds import Flow
 from tessera.model.life import check_steps, touched
 from tessera.model.merge import deltas
@@ -13,13 +14,22 @@ from tessera.model.record import Record
 from tessera.model.status import Status, check_transition
 
 
-def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service: bool, now: Millis) -> Change:
+def edited(
+    record: Record,
+    patch: SessionPatch,
+    *,
+    flow: Flow | None,
+    by_service: bool,
+    data: Data,
+    now: Millis,
+) -> Change:
     """Decide a PATCH.
 
     Raises:
         ServiceOnly: a browser sets what only services may.
         Invalid: a step that the flow does not have, a customer link (see login), a status of null.
         IllegalMove, IllegalTransition: with `allowed`.
+        DemandsUnmet: with `missing`; what the same patch brings is there.
         PaymentInProgress: it would change what is being paid.
         OtherCheckout: a browser would change what was checked out.
 
@@ -29,13 +39,24 @@ def edited(record: Record, patch: SessionPatch, *, flow: Flow | None, by_service
     if fields.get("customer"):
         fields |= {"customer": without_link(fields["customer"], record, by_service=by_service)}
     current = record.attributes()
-    return (
+    change = (
         deltas(current, _emptied(_within_link(fields, current)))
         | _ordered(record, fields, current, by_service=by_service)
         | _moved(record, fields, flow)
         | _transition(record, fields)
         | touched(record, now)
     )
+    return change | _demanded(record, fields.get("currentStep"), change, flow, data)
+
+
+def _demanded(record: Record, to: Any, change: Change, flow: Flow | None, data: Data) -> Change:
+    """A move demands the same by whichever way it comes; it is decided on what was there, and on nothing later."""
+    pointers = flow.demanded(to) if flow and to != record.session.current_step else []
+    if not pointers:
+        return Change()
+    if missing := absent(pointers, Record.of(applied(record.attributes(), change)), data):
+        raise DemandsUnmet(f"A move to {to} demands more", missing=missing)
+    return Change(clauses=(Clause(("version",), "is", record.session.version),))
 
 
 def _check_rights(fields: dict[str, Any], flow: Flow | None, *, by_service: bool) -> None:
