@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.errors import (
+    ContentTooLarge,
     DemandsUnmet,
     IllegalMove,
     IllegalTransition,
@@ -28,9 +30,9 @@ from tessera.payments.payments import AGAIN, LATE, Look, Outcome
 from tessera.stores.charges import GRACE
 from tessera.stores.keys import charge_key, core_key
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import Table
+from tessera.stores.table import MAX_ITEM_BYTES, Table
 from tests.support.fakes import Crash, CrashingStore, FakeClock, InterruptedStore
-from tests.support.shop import Till
+from tests.support.shop import SHARDS, Till
 
 PAID = (Status.COMPLETED, "upsell-1")
 
@@ -461,6 +463,42 @@ def test_a_declined_charge_of_a_session_that_is_gone_is_nobodys_concern(quick: T
     with pytest.raises(NotFound):
         mortal.checkout(session_id, "tok_declined")
     assert (quick.flagged(), quick.open_charges(session_id)) == ([], [])
+
+
+def test_a_session_without_room_for_what_was_paid_holds_up_no_other(quick: Till) -> None:
+    """Some bytes below the limit a checkout can be begun, and its end cannot be noted: a person has to."""
+    session_id, left = quick.begin(), MAX_ITEM_BYTES
+    while (left := left - 10) and quick.session(session_id).status == Status.PENDING:
+        with suppress(ContentTooLarge):
+            quick.sessions.change(session_id, lambda _: Change({("metadata",): {"x": "x" * left}}))
+            quick.checkout(session_id, "tok_timeout")
+    others = [quick.beside().checkout(quick.begin(), "tok_timeout").id for _ in range(2 * SHARDS)]
+    quick.clock.forward(60)
+    outcomes = quick.reconcile()
+    assert sorted(outcomes) == [Outcome.FLAGGED, *[Outcome.SETTLED] * len(others)]
+    assert {quick.session(other).status for other in others} == {Status.COMPLETED}
+    assert [item["flagged"] for item in quick.flagged()] == ["content-too-large"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"transaction_id": 7}, {"vault_id": "v" * 201}, {"reason": ["lost"]}, {"paid": "no"}]
+)
+def test_what_a_provider_answers_that_is_no_charge_is_no_answer(quick: Till, wrong: dict[str, Any]) -> None:
+    """In a session it would be one that nobody can read any more."""
+
+    class Careless:
+        def charge(self, *_: Any) -> Charge:
+            return Charge(**{"paid": True, **wrong})
+
+        def find(self, _key: str) -> Charge | None:
+            return Charge(**{"paid": True, **wrong})
+
+    session_id = quick.begin()
+    careless = quick.beside(bank=Careless())
+    assert careless.checkout(session_id).status == Status.PROCESSING
+    quick.clock.forward(60)
+    assert careless.reconcile() == [Outcome.POSTPONED]
+    assert quick.reconciled() == [Outcome.SETTLED]
 
 
 def test_a_charge_that_cannot_be_read_is_set_aside(quick: Till) -> None:

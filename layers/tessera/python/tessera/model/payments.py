@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass as checked
 
 from tessera.errors import (
     DemandsUnmet,
@@ -115,14 +116,17 @@ class Begun(NamedTuple):
     means: Means = Means()
 
 
-@dataclass(frozen=True, slots=True)
+@checked(frozen=True, slots=True, config=ConfigDict(strict=True))
 class Charge:
-    """What became of a charge. `reason` is the provider's code for a decline; `vault_id` charges again."""
+    """What became of a charge. `reason` is the provider's code for a decline; `vault_id` charges again.
+
+    A provider makes it of what others have sent: what is none is refused here, before it is in a session.
+    """
 
     paid: bool
-    transaction_id: str | None = None
-    vault_id: str | None = None
-    reason: str | None = None
+    transaction_id: Reference | None = None
+    vault_id: Reference | None = None
+    reason: Reference | None = None
 
 
 def checkout_begun(

@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.errors import (
+    ContentTooLarge,
     IllegalTransition,
     NotFound,
     NothingToDo,
@@ -54,6 +55,9 @@ AGAIN: Millis = HOUR_SECONDS * SECOND
 
 CHARGE, FIND = "payments-charge", "payments-find"
 """The circuits. Two: a provider may find charges and make none, and what it finds must not close the other."""
+
+_UNABLE = (NotFound, IllegalTransition, ContentTooLarge)
+"""What keeps a session from taking what was paid: it is gone, or elsewhere, or has no room left to note it."""
 
 _COUNTED = {Happened.CHECKOUT_COMPLETED: COMPLETED, Happened.CHECKOUT_FAILED: CHECKOUTS_FAILED}
 
@@ -216,7 +220,7 @@ class Payments:
             if self._charges.get(charge_key(intent.session_id, intent.offer_id)) is None:
                 return Outcome.SETTLED  # its own process came first, or another run
             self._lost(intent, charge, SessionNotFound.slug)  # another session has got the id
-        except (NotFound, IllegalTransition):
+        except _UNABLE:
             pass
         else:
             return Outcome.SETTLED
@@ -235,7 +239,7 @@ class Payments:
 
         try:
             record = self._sessions.change_with(intent.session_id, decide)
-        except (NotFound, IllegalTransition) as lost:
+        except _UNABLE as lost:
             self._lost(intent, charge, lost.slug)
             raise
         if name in _COUNTED:
