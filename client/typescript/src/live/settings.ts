@@ -15,7 +15,7 @@ export const DEFAULTS: Timing = {
   debounce: 100,
   batch: 10,
   rotateAfter: 110 * 60_000,
-  leaderTimeout: 900,
+  leaderTimeout: 800,
 };
 
 /** A timer that fires so much later than asked says that the page was throttled or frozen (ms). */
