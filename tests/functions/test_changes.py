@@ -33,7 +33,7 @@ class Device:
         token = self.service.service_token() if by_service else self.owner.token
         answer = self.service.call(name, self.owner.id, token=token, **how)
         assert answer.status < 300, answer.text
-        return answer.json
+        return answer.json if answer.text else None
 
     def told(self) -> list[dict[str, Any]]:
         """Return what it has heard since it was asked last."""
@@ -91,6 +91,17 @@ def test_a_bucket_is_told_with_its_own_version(device: Device) -> None:
     assert told["patch"] == {"data": {"form": {"years": None, "town": {"of": "London"}}}}
     device.call("data/save", body={"name": None}, **place)
     assert [told["patch"] for told in device.told()] == [None]
+
+
+def test_a_removal_is_told_after_the_last_save_and_before_the_next_one(device: Device) -> None:
+    path = {"sessionId": device.owner.id, "bucket": "form"}
+    place = {"rawPath": f"/sessions/{device.owner.id}/data/form", "pathParameters": path}
+    device.call("data/save", body={"name": "Ada"}, **place)
+    device.call("data/remove", **place)
+    device.call("data/save", body={"name": "Grace"}, **place)
+    told = device.told()
+    assert [each["version"] for each in told] == [1, 2, 3]
+    assert [each["patch"]["data"]["form"] for each in told] == [{"name": "Ada"}, None, {"name": "Grace"}]
 
 
 def test_messages_are_told_by_their_numbers(device: Device) -> None:

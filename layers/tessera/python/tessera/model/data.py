@@ -32,6 +32,11 @@ class Held:
         return self.expires_at is None or now < self.expires_at
 
 
+def removal(version: int) -> int:
+    """Return the version of the removal of a bucket: it is a change as well, and comes after the last save."""
+    return version + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a bucket is to become: its data, None for its end; and how long it lives from now on.

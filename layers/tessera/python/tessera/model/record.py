@@ -36,7 +36,7 @@ class Record:
     `parts` names the kinds of items beside the core (data, messages…), so that the clean-up asks for them
     only where there are some. `last_seq` is the newest message of the open conversation; `spare_ids` says where
     the messages are whose ids found no room in the transaction of their batch. `data_mark` is the highest version
-    of any bucket that was removed or may expire: new buckets begin after it. `payment` is what has been paid and
+    of any bucket that may expire, and of any removal: new ones begin after it. `payment` is what has been paid and
     what is being paid (`model.payments`); `finished_at` is when its flow was finished. `buried` marks a tombstone:
     all that the clean-up leaves of an expired session.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera.model.clock import rfc3339
+from tessera.model.data import removal
 from tessera.model.frames import compact
 from tessera.model.merge import merge_patch
 from tessera.model.session import Session
@@ -123,9 +124,9 @@ def _named(patch: Patch, old: Item, new: Item) -> str | None:
 
 def _of_bucket(session_id: str, name: str, old: Item, new: Item) -> Changed:
     """Tell of a bucket. What is too large for an item has no image: then devices must load it."""
-    version = (new or old)["version"]
     if not new:
-        return Changed(session_id, "data", version, {"data": {name: None}})
+        return Changed(session_id, "data", removal(old["version"]), {"data": {name: None}})
+    version = new["version"]
     if "data" not in new or (old and "data" not in old):
         return Changed(session_id, "data", version, None)
     before: dict[str, Any] = old["data"] if old else {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera.model.changes import Admitted, Change, Clause, applied
-from tessera.model.data import Held
+from tessera.model.data import Held, removal
 from tessera.model.life import touched
 from tessera.model.record import DATA, Record
 from tessera.model.threeway import steps_back
@@ -75,13 +75,16 @@ def _core(record: Record, held: Held | None, after: Held | None, allowed: Admitt
 
 
 def _marked(record: Record, held: Held | None, after: Held | None) -> Change:
-    """Raise the mark over the version of a bucket that goes, or that may go by itself.
+    """Raise the mark to the version of a bucket that may go by itself, or to that of the removal of one that goes.
 
     A version that comes twice would make an old ETag, or what a container remembers, right again for other data.
     """
-    last = held if after is None else after
-    if last is None or (after is not None and after.expires_at is None) or last.version <= record.data_mark:
+    if after is None:
+        mark = removal(held.version) if held else 0
+    else:
+        mark = after.version if after.expires_at is not None else 0
+    if mark <= record.data_mark:
         return Change()
     path: tuple[str, ...] = ("dataMark",)
     seen: Any = Clause(path, "is", record.data_mark) if record.data_mark else Clause(path, "absent")
-    return Change({path: last.version}, clauses=(seen,))
+    return Change({path: mark}, clauses=(seen,))

@@ -7,7 +7,7 @@ from typing import Any
 from tessera.errors import Conflict, ContentTooLarge, Unavailable
 from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis
-from tessera.model.data import Held
+from tessera.model.data import Held, removal
 from tessera.model.record import Record
 from tessera.stores.data_items import bucket_item, expires_at
 from tessera.stores.keys import DATA, PAST, data_key, partition
@@ -48,7 +48,7 @@ class Drafts:
         if found is not None and (expires_at(found) or now + 1) > now:
             raise Conflict(f"There is a bucket {name} already, where the result would be")
         free = ABSENT if found is None else Clause(("version",), "is", found["version"])  # or it has expired
-        mark = max([record.data_mark, *(item["version"] for item in draft.values())])
+        mark = max([record.data_mark, *(removal(item["version"]) for item in draft.values())])
         held = Held(result, mark + 1, now)
         writes: list[Write] = [Put(bucket_item(record, name, held, Overflow(_nowhere, "")), (free,))]
         for item in draft.values():
