@@ -250,7 +250,8 @@ class Payments:
         if not charge.paid:
             self._charges.close(intent)
             return
-        self._charges.flag(intent, charge, reason, self._clock())
+        if not self._charges.flag(intent, charge, reason, self._clock()):
+            return
         self._telemetry.count(PAYMENTS_FLAGGED)
         self._telemetry.log.error(
             "payment flagged",

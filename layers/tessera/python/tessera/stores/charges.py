@@ -93,8 +93,12 @@ class Charges:
         """Look at one that cannot be read again in an hour."""
         self._update(key, Change({(BY_EXPIRY.sk,): now + HOUR_SECONDS * SECOND}, clauses=(PRESENT,)))
 
-    def flag(self, intent: Intent, charge: Charge, reason: str, now: Millis) -> None:
-        """Keep a charge that was paid, and whose session cannot take it, for a person to see to."""
+    def flag(self, intent: Intent, charge: Charge, reason: str, now: Millis) -> bool:
+        """Keep a charge that was paid, and whose session cannot take it, for a person to see to.
+
+        Two runs look at one charge: the first settles it, its session goes, and the second finds none. The charge
+        is not there any more either, and False is returned: nobody needs to see to it.
+        """
         told = {"flagged": reason, "transactionId": charge.transaction_id}
         assigned: dict[tuple[str, ...], Any] = {
             **{(name,): value for name, value in told.items() if value is not None},
@@ -106,13 +110,15 @@ class Charges:
             (BY_EXPIRY.pk,): FLAGGED,
             (BY_EXPIRY.sk,): now,
         }
-        self._update(_key(intent), Change(assigned, frozenset({("sealed",)})))
+        return self._update(_key(intent), Change(assigned, frozenset({("sealed",)}), (PRESENT,)))
 
-    def _update(self, key: Key, change: Change) -> None:
+    def _update(self, key: Key, change: Change) -> bool:
+        """Change what is there; False when it was settled meanwhile."""
         try:
             self._table.update(key, change)
         except Stale:
-            return  # it was settled meanwhile
+            return False
+        return True
 
 
 def due_bucket(shard: int) -> str:
