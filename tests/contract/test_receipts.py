@@ -221,6 +221,19 @@ def test_it_lasts_for_a_day_also_where_ttl_is_late(house: House) -> None:
     assert actions(house, session_id) == [action.id for action in first + second]
 
 
+@pytest.mark.parametrize("do", [pop, act])
+def test_ttl_may_come_by_in_the_middle(house: House, do: Callable[..., Any]) -> None:
+    """It is still there at the look, and gone at the transaction: the next try finds what there is then."""
+    session_id = begin(house, "a", "b")
+    do(house, session_id, "once")
+    house.clock.forward(DAY_SECONDS)
+    late = house.beside(
+        InterruptedStore(house.table, "transact", lambda: house.table.delete(receipt_key(session_id, "once")))
+    )
+    assert do(late, session_id, "once")
+    assert house.table.get(receipt_key(session_id, "once")) is not None
+
+
 def test_it_goes_with_its_session(house: House) -> None:
     deleted, expired = begin(house, "a"), begin(house, "a")
     for session_id in (deleted, expired):

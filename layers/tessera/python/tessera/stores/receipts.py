@@ -34,6 +34,7 @@ class Receipt:
         """
         item = self._table.get(receipt_key(session_id, self._name))
         if item is None:
+            self._unchanged = ABSENT  # also where TTL came by since the last look
             return
         if item["ttl"] <= self._clock() // SECOND:  # TTL has not come by yet
             self._unchanged = Clause(("ttl",), "is", item["ttl"])
