@@ -201,7 +201,7 @@ class TestConnections:
         for connection in (mine, other):
             assert connections.subscribe(connection, LOBBY, presence=True)
         assert {found for found, _ in connections.of_session("ses_ada")} == {"one", "two"}
-        assert connections.get("one") == mine
+        assert connections.get("one") == replace(mine, present=True)
         assert connections.close("one")
         assert not connections.close("one")
         assert [found for found, _ in connections.of_session("ses_ada")] == ["two"]
@@ -218,9 +218,10 @@ class TestConnections:
         self, connections: Connections, clock: FakeClock
     ) -> None:
         """A frame and the sweep at once: who is first wins. All topics, however many, are marked."""
-        mine = replace(open_connection(connections, "one"), present=True)
+        opened = open_connection(connections, "one")
         for number in range(101):
-            connections.subscribe(mine, Topic.parse(f"app:{number}"), presence=True)
+            connections.subscribe(opened, Topic.parse(f"app:{number}"), presence=True)
+        mine = replace(opened, present=True)
         last, away = Topic.parse("app:99"), replace(mine, away=True)
 
         def seen() -> int:
@@ -236,6 +237,21 @@ class TestConnections:
         connections.close("one")
         connections.mark_away(mine, away)
         assert connections.get("one") is None
+
+    def test_what_others_write_of_a_connection_while_it_subscribes_stays(
+        self, connections: Connections, clock: FakeClock
+    ) -> None:
+        """It is missed, and its session's end moves, after its frame has read it: the next frame sees both."""
+        mine = open_connection(connections, "one")
+        connections.subscribe(mine, LOBBY, presence=True)
+        seen = connections.get("one")
+        assert seen is not None
+        missed = replace(seen, away=True, ends_at=seen.ends_at - 1)
+        connections.mark_away(seen, missed)
+        clock.forward(1)
+        assert connections.subscribe(seen, Topic.parse("app:kitchen"), presence=True)
+        assert connections.get("one") == replace(missed, seen_at=clock())
+        assert [*present(connections.subscribers(LOBBY))] == []
 
     def test_subscribers_come_in_pages(self, connections: Connections) -> None:
         for name in ("a", "b", "c", "d"):

@@ -119,8 +119,7 @@ class Sockets:
         """Subscribe first and look afterwards: what is published in between comes twice, but is not missed."""
         topic = Topic.parse(request.topic)
         check_read(topic, connection.caller, self._customer(connection.caller), self._apps)
-        after = replace(connection, seen_at=self._clock(), present=connection.present or request.presence)
-        if not self._connections.subscribe(after, topic, presence=request.presence):
+        if not self._connections.subscribe(connection, topic, presence=request.presence):
             raise ConnectionUnknown
         head = self._topics.head(topic)
         since = request.since and Place(request.since.epoch, request.since.offset)

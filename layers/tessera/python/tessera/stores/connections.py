@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -110,9 +110,7 @@ class Connections:
 
     def note(self, before: Connection, after: Connection) -> bool:
         """Write what has changed of a connection; False when it is gone."""
-        was, is_ = _attributes(before), _attributes(after)
-        change = {(name,): value for name, value in is_.items() if was.get(name) != value}
-        if change:
+        if change := _changed(before, after):
             try:
                 self._table.update(_key(after.id), Change(change, clauses=(PRESENT,)))
             except Stale:
@@ -124,9 +122,7 @@ class Connections:
 
         It falls silent and sends a frame at once: what was seen first stands, the other finds another `seenAt`.
         """
-        was, is_ = _attributes(before), _attributes(after)
-        change = {(name,): value for name, value in is_.items() if was.get(name) != value}
-        seen = Change(change, clauses=(PRESENT, Clause(("seenAt",), "is", before.seen_at)))
+        seen = Change(_changed(before, after), clauses=(PRESENT, Clause(("seenAt",), "is", before.seen_at)))
         mark = Change({("away",): after.away}, clauses=(PRESENT,))
         topics = [Topic.parse(item["topic"]) for item in self._table.query(_key(before.id).pk, _TOPIC)]
         writes = [Update(_key(before.id), seen), *(Update(_sub_key(topic, before.id), mark) for topic in topics)]
@@ -135,11 +131,12 @@ class Connections:
                 self._table.transact(page)
 
     def subscribe(self, connection: Connection, topic: Topic, *, presence: bool) -> bool:
-        """Have a connection receive a topic; False when it is gone.
+        """Have a connection receive a topic, which is a sign of life; False when it is gone.
 
         It disconnects meanwhile: either its own item is gone and nothing is written, or the disconnection comes
-        later and finds the subscription.
+        later and finds the subscription. What others write of it meanwhile stays, such as that it is away.
         """
+        after = replace(connection, seen_at=self._clock(), present=connection.present or presence)
         last = {"until": connection.limit, "ttl": connection.limit // SECOND + _SPARE}
         sub: Item = {**_sub_key(topic, connection.id)._asdict(), "topic": str(topic), **last}
         sub |= {
@@ -149,7 +146,8 @@ class Connections:
         }
         if connection.caller.session_id:
             sub["sessionId"] = connection.caller.session_id
-        seen = Change({(name,): value for name, value in _attributes(connection).items()}, clauses=(PRESENT,))
+        change = _changed(connection, after) | {("seenAt",): after.seen_at}  # an update changes something
+        seen = Change(change, clauses=(PRESENT,))
         mine = {**_topic_key(connection.id, topic)._asdict(), "topic": str(topic), "ttl": last["ttl"]}
         try:
             self._table.transact([Update(_key(connection.id), seen), Put(mine), Put(sub)])
@@ -232,6 +230,11 @@ def _attributes(connection: Connection) -> dict[str, Any]:
         BY_DUE.pk: _bucket(crc32(connection.id.encode()) % SHARDS),
         BY_DUE.sk: connection.due(),
     }
+
+
+def _changed(before: Connection, after: Connection) -> dict[tuple[str, ...], Any]:
+    was, is_ = _attributes(before), _attributes(after)
+    return {(name,): value for name, value in is_.items() if was[name] != value}
 
 
 def _connection(item: Item) -> Connection:
