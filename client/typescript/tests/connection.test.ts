@@ -129,14 +129,29 @@ test('a half-open socket is found within 25 s, by a probe after silence, and wha
   expect([server.opened, seen]).toEqual([2, ['missed']]);
 });
 
-test('any frame is a sign of life: a busy socket is not probed', async () => {
+test('any frame is a sign of life: a busy socket is not probed while we say something, too', async () => {
   const server = new FakeServer();
-  shown(page(server), TOPIC);
+  const live = page(server);
+  shown(live, TOPIC);
   for (let second = 0; second < 60; second++) {
+    if (second % 20 === 0) void live.publish(TOPIC, second);
     server.publish(TOPIC, second);
     await pass(1_000, 200);
   }
   expect(server.received.filter((frame) => frame.type === 'ping')).toEqual([]);
+  expect(server.opened).toBe(1);
+});
+
+test('who only listens, on a busy topic, gives a sign of life within 30 s', async () => {
+  const server = new FakeServer();
+  shown(page(server), TOPIC);
+  const said = [];
+  for (let second = 0; second < 120; second++) {
+    server.publish(TOPIC, second);
+    await pass(1_000, 200);
+    if (second % 30 === 29) said.push(server.received.splice(0).length > 0);
+  }
+  expect(said).toEqual([true, true, true, true]);
   expect(server.opened).toBe(1);
 });
 

@@ -18,6 +18,7 @@ const nothing = () => {};
 export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #heard = 0;
+  #said = 0;
 
   constructor(
     private readonly socket: Socket,
@@ -38,6 +39,7 @@ export class Link {
   }
 
   send(frame: Sent): void {
+    this.#said = this.clock.now();
     try {
       this.socket.send(JSON.stringify(frame));
     } catch {
@@ -71,10 +73,13 @@ export class Link {
     }
   }
 
+  /** Who only listens says something, too, within twice that time: the service takes it for gone after 30 s. */
   #listen(wait: number): void {
     this.#wait(wait, () => {
-      const idle = this.clock.now() - this.#heard;
-      const left = this.timing.silence - idle;
+      const now = this.clock.now();
+      const { silence } = this.timing;
+      const idle = now - this.#heard;
+      const left = Math.min(silence - idle, 2 * silence - (now - this.#said));
       if (left > 0 && idle >= 0) this.#listen(left);
       else this.probe();
     });
