@@ -110,10 +110,10 @@ class Exchange:
         """Return whose limit this request counts to; services have none of ours."""
         if self.caller.is_service:
             return ""
-        if (
-            self.caller.session_id or not limiter.limit.by_address
-        ):  # a revoked token spends no one else's allowance
-            return f"{self.caller.session_id}#{self.caller.epoch}" if self.caller.session_id else ""
+        if self.caller.session_id:  # with the epoch: a revoked token spends no one else's allowance
+            return f"{self.caller.session_id}#{self.caller.epoch}"
+        if not limiter.limit.by_address:
+            return ""
         from tessera.http import idempotency  # noqa: PLC0415 - only for those who have no session yet
 
         return idempotency.fingerprint(self.graph, "address", self.address)

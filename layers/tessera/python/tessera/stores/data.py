@@ -27,7 +27,7 @@ from tessera.model.record import DATA, Record
 from tessera.model.threeway import UNKNOWN, back
 from tessera.stores.attributes import size
 from tessera.stores.bucket import Bucket
-from tessera.stores.data_items import expires_at, held_of, is_large, settled
+from tessera.stores.data_items import held_of, is_large, is_live, settled
 from tessera.stores.data_writes import Plan, planned
 from tessera.stores.expiry import OBJECTS
 from tessera.stores.keys import (
@@ -198,7 +198,7 @@ class Data:
         if DATA not in record.parts:
             return
         items = self._table.query(partition(record.id), BUCKETS)
-        if sum((expires_at(item) or allowed.now + 1) > allowed.now for item in items) >= MAX_BUCKETS:
+        if sum(is_live(item, allowed.now) for item in items) >= MAX_BUCKETS:
             raise TooManyBuckets(limit=MAX_BUCKETS)
 
     def _fitted(self, plan: Plan, seen: Seen, overflow: Overflow) -> Sequence[Any]:
@@ -219,10 +219,8 @@ class Data:
 
     def _finish(self, plan: Plan, seen: Seen, overflow: Overflow) -> None:
         """Remember what is there now, and take away what nothing leads to any more."""
-        if (
-            plan.after is plan.held
-        ):  # what was there is there, and nothing points at what an earlier try brought out
-            overflow.discard()
+        if plan.after is plan.held:
+            overflow.discard()  # what was there is there; nothing points at what an earlier try brought out
             return
         record, name, item = plan.record, plan.name, plan.item
         kept = [item["overflow"]] if item and "overflow" in item else []

@@ -77,9 +77,9 @@ def _fitting(steps: Sequence[Step]) -> Sequence[Step]:
     return fitting if total <= MAX_STEP_BYTES else LOST
 
 
-def expires_at(item: Item) -> Millis | None:
-    """Return the own expiry of a bucket."""
-    return item.get("expiresAt")
+def is_live(item: Item, now: Millis) -> bool:
+    """Whether a bucket is still to be seen: TTL takes late what has expired."""
+    return "expiresAt" not in item or now < item["expiresAt"]
 
 
 def settled[T](read: Callable[[], T], key: str) -> T:
@@ -105,7 +105,7 @@ def held_of(item: Item, bucket: Callable[[], Bucket]) -> Held:
             raise _Superseded
     else:
         data = item["data"]
-    return Held(data, item["version"], item["updatedAt"], expires_at(item))
+    return Held(data, item["version"], item["updatedAt"], item.get("expiresAt"))
 
 
 def all_of(items: Iterable[Item], now: Millis, bucket: Callable[[], Bucket]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def all_of(items: Iterable[Item], now: Millis, bucket: Callable[[], Bucket]) -> 
         ContentTooLarge: more than one answer holds beside a session.
 
     """
-    live = [item for item in items if (expires_at(item) or now + 1) > now]
+    live = [item for item in items if is_live(item, now)]
     room = MAX_DATA_BYTES
     found: dict[str, Any] = {}
     for item in live:

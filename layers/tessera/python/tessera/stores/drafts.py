@@ -9,7 +9,7 @@ from tessera.model.changes import Change, Clause
 from tessera.model.clock import Millis
 from tessera.model.data import Held, removal
 from tessera.model.record import Record
-from tessera.stores.data_items import bucket_item, expires_at
+from tessera.stores.data_items import bucket_item, is_live
 from tessera.stores.keys import DATA, PAST, data_key, partition
 from tessera.stores.overflow import Overflow
 from tessera.stores.session_store import Decision
@@ -30,7 +30,7 @@ class Drafts:
 
         """
         items = self._table.get_many([data_key(record.id, name) for name in names]) if names else []
-        live = {item["sk"].removeprefix(DATA): item for item in items if (expires_at(item) or now + 1) > now}
+        live = {item["sk"].removeprefix(DATA): item for item in items if is_live(item, now)}
         if any("overflow" in item for item in live.values()):
             raise ContentTooLarge("What is finished must fit one item", limit=MAX_ITEM_BYTES)
         return live
@@ -45,7 +45,7 @@ class Drafts:
         bucket beside the result. Nobody overwrites the result: there must be none.
         """
         found = self._table.get(data_key(record.id, name))
-        if found is not None and (expires_at(found) or now + 1) > now:
+        if found is not None and is_live(found, now):
             raise Conflict(f"There is a bucket {name} already, where the result would be")
         free = ABSENT if found is None else Clause(("version",), "is", found["version"])  # or it has expired
         mark = max([record.data_mark, *(removal(item["version"]) for item in draft.values())])
