@@ -22,6 +22,9 @@ import {
 } from './state.ts';
 import { moves, type Steps, same } from './steps.ts';
 
+/** A session that was cleared, and is still to be deleted. */
+type Left = Pick<Base, 'sessionId'>;
+
 export class Draft<T extends JsonObject = JsonObject> implements Store<DraftState<T>> {
   private readonly client: SessionClient;
   private readonly options: Required<Omit<DraftOptions, 'storage'>>;
@@ -129,11 +132,11 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
   clear(): Promise<void> {
     clearTimeout(this.timer);
     return this.inTurn(async () => {
-      const { base } = this;
+      const left = this.base ?? this.pending.recall<Left>('left'); // one that was cleared before may still be there
       this.pending.clear();
       this.kept.keep(null);
       this.conflicts = [];
-      if (base !== null) this.pending.remember('left', { sessionId: base.sessionId });
+      if (left !== null) this.pending.remember('left', { sessionId: left.sessionId });
       this.emit();
       await this.saving();
     });
@@ -211,7 +214,7 @@ export class Draft<T extends JsonObject = JsonObject> implements Store<DraftStat
 
   /** Delete the session that was cleared, before another is read or made. One that may not be deleted is let go. */
   private async leave(): Promise<void> {
-    const left = this.pending.recall<Pick<Base, 'sessionId'>>('left');
+    const left = this.pending.recall<Left>('left');
     if (left === null) return;
     this.client.use(left.sessionId);
     await this.client.delete().catch((error: unknown) => {

@@ -188,6 +188,14 @@ describe('what is cleared while the service is away', () => {
     expect(again.getSnapshot()).toMatchObject({ sessionId: 'ses_2', saved: true });
   });
 
+  it('is deleted also when it is cleared once more before that', async () => {
+    const { draft, service, storage } = await cleared();
+    await draft.clear();
+    service.down = false;
+    await later(60_000);
+    expect([service.session, storage.length]).toEqual([null, 0]);
+  });
+
   it('does not keep the next form from being saved when its deletion is refused', async () => {
     const service = new Service();
     const client = service.client();
