@@ -43,6 +43,7 @@ export class HybridSessionManager {
   private readonly log: (entry: LogEntry) => void;
   private readonly now: () => number;
   private moving: Promise<void> | null = null;
+  private sending: Promise<unknown> = Promise.resolve();
   private served: Tier = 'none';
 
   constructor(options: HybridOptions) {
@@ -123,10 +124,14 @@ export class HybridSessionManager {
     }
   }
 
-  /** What is saved meanwhile is still to be sent after it. */
-  private async send(kind: Kind, data: JsonObject): Promise<void> {
-    await this.client.data.save(kind, data);
-    if (this.storage?.getItem(UNSENT + kind) === JSON.stringify(data)) this.store(UNSENT + kind, null);
+  /** One after the other: what is saved meanwhile is still to be sent, and must not arrive first. */
+  private send(kind: Kind, data: JsonObject): Promise<void> {
+    const sent = this.sending.then(async () => {
+      await this.client.data.save(kind, data);
+      if (this.storage?.getItem(UNSENT + kind) === JSON.stringify(data)) this.store(UNSENT + kind, null);
+    });
+    this.sending = sent.catch(() => undefined); // whoever sent it hears of it
+    return sent;
   }
 
   private moved(): Promise<void> {

@@ -143,6 +143,23 @@ describe('the old calls', () => {
     expect(service.bucket('config')).toEqual({ colour: 'green' });
   });
 
+  it('send two saves one after the other: the first one, however slow, does not come last', async () => {
+    const service = new Service();
+    const client = service.client();
+    const { save } = client.data;
+    const waits = [50];
+    const slowly: typeof save = async (...given) => {
+      await new Promise((resolve) => setTimeout(resolve, waits.shift() ?? 0));
+      return save(...given);
+    };
+    Object.assign(client.data, { save: slowly });
+    const manager = new HybridSessionManager({ client, storage: new MemoryStorage(), cookies: null });
+    await manager.migrate();
+    const colours = ['red', 'blue'];
+    await Promise.all(colours.map((colour) => manager.saveData(ID, { colour }, 'config')));
+    expect(service.bucket('config')).toEqual({ colour: 'blue' });
+  });
+
   it('work where the browser forbids storage', async () => {
     const forbidden = {
       configurable: true,
