@@ -27,11 +27,14 @@ MAX_ID = 1_000
 """Characters that an id may have."""
 
 
+def _is_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_ID
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _id(value: Any) -> Any:
-    fits = (
-        len(value) <= MAX_ID if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
-    )
-    if not fits:
+    if not _is_id(value):
         raise ValueError(f"must be a text of up to {MAX_ID} characters or an integer")
     return value
 
@@ -130,7 +133,9 @@ def refuse(text: str) -> str:
 
 
 def _request(sent: dict[str, Any]) -> Request:
-    frame_id = sent.get("id") if isinstance(sent.get("id"), str | int) else None
+    frame_id = sent.get("id")
+    if not _is_id(frame_id):
+        frame_id = None  # it is not repeated: the answer must fit a frame, too
     kind = REQUESTS.get(str(sent.pop("type", None)))
     if kind is None:
         raise Refused(_unknown(), frame_id)
