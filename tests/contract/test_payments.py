@@ -501,19 +501,19 @@ def test_what_a_provider_answers_that_is_no_charge_is_no_answer(quick: Till, wro
     assert quick.reconciled() == [Outcome.SETTLED]
 
 
-def test_what_another_run_has_settled_is_not_flagged_when_its_session_goes(quick: Till) -> None:
+def test_what_one_run_charges_while_another_one_drops_it_is_flagged(quick: Till) -> None:
     session_id = quick.begin()
-    quick.checkout(session_id, "tok_timeout")
+    quick.checkout(session_id, "tok_error")  # nothing was charged, and nobody knows
     quick.clock.forward(60)
     (key,) = quick.due()
 
     def meanwhile() -> None:
-        assert quick.look(key).outcome == Outcome.SETTLED
         quick.sessions.delete(session_id)
+        assert quick.look(key).outcome == Outcome.DROPPED
 
-    quick.beside(bank=InterruptedStore(quick.bank, "find", meanwhile)).look(key)
-    assert (quick.flagged(), quick.open_charges(session_id)) == ([], [])
-    assert len(quick.orders(session_id)) == 1
+    late = quick.beside(bank=InterruptedStore(quick.bank, "charge", meanwhile))
+    assert late.look(key).outcome == Outcome.FLAGGED
+    assert [found["amount"] for found in quick.flagged()] == [*quick.bank.charged.values()] != []
 
 
 def test_a_charge_that_cannot_be_read_is_set_aside(quick: Till) -> None:

@@ -250,8 +250,7 @@ class Payments:
         if not charge.paid:
             self._charges.close(intent)
             return
-        if not self._charges.flag(intent, charge, reason, self._clock()):
-            return
+        self._charges.flag(intent, charge, reason, self._clock())
         self._telemetry.count(PAYMENTS_FLAGGED)
         self._telemetry.log.error(
             "payment flagged",

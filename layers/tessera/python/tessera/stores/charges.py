@@ -93,11 +93,11 @@ class Charges:
         """Look at one that cannot be read again in an hour."""
         self._update(key, Change({(BY_EXPIRY.sk,): now + HOUR_SECONDS * SECOND}, clauses=(PRESENT,)))
 
-    def flag(self, intent: Intent, charge: Charge, reason: str, now: Millis) -> bool:
+    def flag(self, intent: Intent, charge: Charge, reason: str, now: Millis) -> None:
         """Keep a charge that was paid, and whose session cannot take it, for a person to see to.
 
-        Two runs look at one charge: the first settles it, its session goes, and the second finds none. The charge
-        is not there any more either, and False is returned: nobody needs to see to it.
+        Of two runs that look at one charge at once, the one may have dropped it while the other one made it, and the
+        session is gone: so nothing has to be there. It may also have been settled; rather one look too many then.
         """
         told = {"flagged": reason, "transactionId": charge.transaction_id}
         assigned: dict[tuple[str, ...], Any] = {
@@ -110,15 +110,13 @@ class Charges:
             (BY_EXPIRY.pk,): FLAGGED,
             (BY_EXPIRY.sk,): now,
         }
-        return self._update(_key(intent), Change(assigned, frozenset({("sealed",)}), (PRESENT,)))
+        self._update(_key(intent), Change(assigned, frozenset({("sealed",)})))
 
-    def _update(self, key: Key, change: Change) -> bool:
-        """Change what is there; False when it was settled meanwhile."""
+    def _update(self, key: Key, change: Change) -> None:
         try:
             self._table.update(key, change)
         except Stale:
-            return False
-        return True
+            return  # it was settled meanwhile
 
 
 def due_bucket(shard: int) -> str:
