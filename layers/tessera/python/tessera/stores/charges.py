@@ -96,8 +96,8 @@ class Charges:
     def flag(self, intent: Intent, charge: Charge, reason: str, now: Millis) -> None:
         """Keep a charge that was paid, and whose session cannot take it, for a person to see to.
 
-        Of two runs that look at one charge at once, the one may have dropped it while the other one made it, and the
-        session is gone: so nothing has to be there. It may also have been settled; rather one look too many then.
+        Of two runs that look at one charge at once, the one may have dropped it while the other one made it, and
+        the session is gone: so nothing has to be there. It may also be settled; rather one look too many then.
         """
         told = {"flagged": reason, "transactionId": charge.transaction_id}
         assigned: dict[tuple[str, ...], Any] = {
