@@ -79,7 +79,7 @@ webhook: .venv/.stamp ## put Bitrix24's webhook into its secret, from the input
 
 .PHONY: test check check-python check-types check-arrows check-client check-template bench openapi
 test: ready ## every test: make test ARGS="-k extend"
-	@$(PYTHON) -m pytest tests -n 2 --dist worksteal $(ARGS)
+	@$(PYTHON) -m pytest tests -n 3 --dist worksteal $(ARGS)
 
 check: check-python check-arrows check-client check-template check-types ## lint, types, arrows, sizes, template
 

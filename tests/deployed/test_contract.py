@@ -29,7 +29,7 @@ CHECKS = [
 SECONDS = 60
 """A cold start on a busy machine takes longer than Schemathesis waits of itself."""
 
-brief = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+brief = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
