@@ -1,12 +1,10 @@
 """What all tests share: the engines, their order, and Hypothesis without a stopwatch."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-FIRST = ("deployed", "documents", "browser", "client")
-"""They wait for running systems most of the time, so others may count beside them: they begin."""
 
 pytest_plugins = ["tests.support.engines", "tests.support.chromium"]
 
@@ -14,8 +12,18 @@ pytest_plugins = ["tests.support.engines", "tests.support.chromium"]
 settings.register_profile("tessera", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tessera")
 
+WAITING = (("browser", "client"), ("deployed",), ("documents",))
+"""Rooms whose tests wait for running systems, by the worker of `make test` that begins with them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what waits before what counts, each in its order."""
-    first = tuple(Path(__file__).parent / room for room in FIRST)
-    items.sort(key=lambda item: not any(item.path.is_relative_to(room) for room in first))
+    """Let each worker begin with tests that wait. It gets a third of all, in a row; the others count meanwhile."""
+    rooms = [item.path.relative_to(Path(__file__).parent, walk_up=True).parts[0] for item in items]
+    found = list(zip(rooms, items, strict=True))
+    counting = (item for room, item in found if not any(room in waiting for waiting in WAITING))
+    share = -(-len(items) // len(WAITING))
+    ordered: list[pytest.Item] = []
+    for waiting in WAITING:
+        begun = [item for room, item in found if room in waiting]
+        ordered += [*begun, *islice(counting, max(0, share - len(begun)))]
+    items[:] = [*ordered, *counting]

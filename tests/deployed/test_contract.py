@@ -29,7 +29,7 @@ CHECKS = [
 SECONDS = 60
 """A cold start on a busy machine takes longer than Schemathesis waits of itself."""
 
-brief = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+brief = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
@@ -58,7 +58,7 @@ def test_a_session_gets_only_what_is_described(case: Case, endpoints: Endpoints,
 
 
 @schema.include(path_regex="messages").parametrize()
-@settings(brief, max_examples=6)
+@brief
 def test_a_chat_gets_only_what_is_described(case: Case, endpoints: Endpoints, admin: Caller) -> None:
     """Each case has a conversation of its own, and a customer whose memory it is."""
     customer = f"c-{uuid4()}"
