@@ -167,3 +167,9 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
         if not leads_somewhere(page, link)
     ]
     assert broken == []
+
+
+def test_a_number_is_one_decision_and_its_page_says_which() -> None:
+    found = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert len({path.name[:4] for path in found}) == len(found)
+    assert [path.name for path in found if not path.read_text().startswith(f"# {int(path.name[:4])}. ")] == []
