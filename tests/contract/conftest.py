@@ -17,7 +17,9 @@ from tessera.stores.s3 import S3Bucket
 from tessera.stores.sessions import Sessions
 from tessera.stores.table import Table
 from tessera.stores.tiers import Tiers
+from tests.support.chats import House
 from tests.support.fakes import FakeClock
+from tests.support.shop import Till
 from tests.support.tables import new_table
 
 SHARDS = 4
@@ -126,3 +128,23 @@ def everything(table: Table) -> Callable[..., set[tuple[str, str]]]:
         return {(item["pk"], item["sk"]) for pk in partitions for item in table.query(pk, keys_only=True)}
 
     return keys
+
+
+@pytest.fixture
+def till(table: Table, clock: FakeClock) -> Till:
+    return Till(table, clock)
+
+
+@pytest.fixture
+def quick(clock: FakeClock) -> Till:
+    return Till(MemoryTable(), clock)
+
+
+@pytest.fixture
+def house(table: Table, clock: FakeClock) -> House:
+    return House(table, MemoryBucket(), clock)
+
+
+@pytest.fixture
+def fast_house(fast_table: Table, clock: FakeClock) -> House:
+    return House(fast_table, MemoryBucket(), clock)

@@ -35,16 +35,6 @@ from tests.support.fakes import START, FailingStore, FakeClock, InterruptedStore
 THREADS = 50
 
 
-@pytest.fixture
-def house(table: Table, clock: FakeClock) -> House:
-    return House(table, MemoryBucket(), clock)
-
-
-@pytest.fixture
-def fast_house(fast_table: Table, clock: FakeClock) -> House:
-    return House(fast_table, MemoryBucket(), clock)
-
-
 def holder(house: House, session_id: str) -> Callable[[Record], Admitted]:
     """Return how the holder of a token that was issued now is let in, from now on."""
     caller = Caller(session_id=session_id, epoch=house.sessions.find(session_id).epoch)

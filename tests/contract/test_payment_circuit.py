@@ -17,21 +17,10 @@ from tessera.stores.breaker import FRESH_SECONDS, Policy
 from tessera.stores.charges import GRACE
 from tessera.stores.keys import circuit_key
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import Table
 from tests.support.fakes import Crash, CrashingStore, FakeClock, InterruptedStore
 from tests.support.shop import Till
 
 FAILURES, SECONDS = Policy().failures, Policy().seconds
-
-
-@pytest.fixture
-def till(table: Table, clock: FakeClock) -> Till:
-    return Till(table, clock)
-
-
-@pytest.fixture
-def quick(clock: FakeClock) -> Till:
-    return Till(MemoryTable(), clock)
 
 
 def goes_down(till: Till) -> None:

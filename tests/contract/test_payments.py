@@ -30,21 +30,11 @@ from tessera.payments.payments import AGAIN, LATE, Look, Outcome
 from tessera.stores.charges import GRACE
 from tessera.stores.keys import charge_key, core_key
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import MAX_ITEM_BYTES, Table
+from tessera.stores.table import MAX_ITEM_BYTES
 from tests.support.fakes import Crash, CrashingStore, FakeClock, InterruptedStore
 from tests.support.shop import SHARDS, Till
 
 PAID = (Status.COMPLETED, "upsell-1")
-
-
-@pytest.fixture
-def till(table: Table, clock: FakeClock) -> Till:
-    return Till(table, clock)
-
-
-@pytest.fixture
-def quick(clock: FakeClock) -> Till:
-    return Till(MemoryTable(), clock)
 
 
 def stands(till: Till, session_id: str) -> tuple[Status, Any]:

@@ -18,26 +18,14 @@ from tessera.model.parts import Action, CartAction
 from tessera.model.record import Record
 from tessera.model.ulids import Ulids
 from tessera.stores.activity import Activities
-from tessera.stores.bucket import MemoryBucket
 from tessera.stores.keys import receipt_key
 from tessera.stores.receipts import Receipt
 from tessera.stores.session_store import Decision
-from tessera.stores.table import Table
 from tests.support.chats import House, said
-from tests.support.fakes import START, Crash, CrashingStore, FakeClock, InterruptedStore
+from tests.support.fakes import START, Crash, CrashingStore, InterruptedStore
 
 SERVICE = Caller(service="shop", scopes=frozenset({Scope.ADMIN}))
 new_ulid = Ulids(lambda: START)
-
-
-@pytest.fixture
-def house(table: Table, clock: FakeClock) -> House:
-    return House(table, MemoryBucket(), clock)
-
-
-@pytest.fixture
-def fast_house(fast_table: Table, clock: FakeClock) -> House:
-    return House(fast_table, MemoryBucket(), clock)
 
 
 def begin(house: House, *contents: Any) -> str:
