@@ -16,18 +16,13 @@ from tessera.stores.bucket import Bucket, MemoryBucket
 from tessera.stores.heads import compaction_bucket
 from tessera.stores.keys import CORE, child_key, conversations, partition
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import BY_EXPIRY, Key, Table
+from tessera.stores.table import BY_EXPIRY, Key
 from tests.support.chats import SHARDS, House, said, several
 from tests.support.fakes import Crash, CrashingStore, FailingStore, FakeClock, OvertakenStore
 from tests.support.records import KINDS
 
 ARCHIVED_FOR = KINDS["chat"].archive_retention_seconds
 type Act = Callable[[House, str], object]
-
-
-@pytest.fixture
-def house(table: Table, clock: FakeClock) -> House:
-    return House(table, MemoryBucket(), clock)
 
 
 @pytest.fixture

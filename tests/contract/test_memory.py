@@ -11,16 +11,11 @@ from tessera.model.clock import SECOND
 from tessera.model.conversations import MAX_SKEW
 from tessera.stores.bucket import MemoryBucket
 from tessera.stores.memory import MemoryTable
-from tessera.stores.table import MAX_WRITES, Table
+from tessera.stores.table import MAX_WRITES
 from tests.support.chats import House, said, several
 from tests.support.fakes import START, FailingStore, FakeClock
 
 ADA = {"customer": {"customerId": "ada"}}
-
-
-@pytest.fixture
-def house(table: Table, clock: FakeClock) -> House:
-    return House(table, MemoryBucket(), clock)
 
 
 @pytest.fixture
